@@ -1,0 +1,47 @@
+/**
+ * The command line: argv in, exit code out. 0 done, 1 failed, 2 wrong command line. What goes wrong is one message on
+ * stderr that says what to do; never a stack.
+ */
+import { CommanderError } from "commander";
+import { describe } from "../errors.js";
+import { buildProgram } from "./program.js";
+
+/** Runs one command and sets `process.exitCode`. */
+export async function run(argv: readonly string[]): Promise<void> {
+  // `weft status | head` is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+  process.exitCode = await exitCodeOf(argv, (text) => process.stderr.write(text));
+}
+
+/** The same without touching the process: for tests. */
+export async function exitCodeOf(argv: readonly string[], complain: (text: string) => void): Promise<number> {
+  let code = 0;
+  const program = buildProgram((result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return code;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) {
+      complain(`weft: ${describe(error)}\n`);
+      return 1;
+    }
+    if (error.exitCode === 0) return 0;
+    const command = program.commands.find((c) => c.name() === argv[0])?.name();
+    const see = `see \`weft ${command ? `${command} ` : ""}--help\``;
+    // Commander prints the help itself where no command was given.
+    if (error.code !== "commander.help") {
+      complain(
+        `weft: ${error.message
+          .replace(/^error: /, "")
+          .replaceAll("\n", " ")
+          .replace(/\.$/, "")}; ${see}\n`,
+      );
+    }
+    return 2;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Reads the configuration file: YAML with positions, then the schema, then the rules no schema can say. Every problem
+ * of the file is reported at once, with its line.
+ */
+import { readFileSync } from "node:fs";
+import { type Document, isNode, LineCounter, parseDocument } from "yaml";
+import { WeftError } from "../errors.js";
+import { type Problem, schemaProblems, show, showPath } from "./problems.js";
+import { type Given, networkProblems, underlayProblems } from "./rules.js";
+import { ConfigFile } from "./schema.js";
+
+/** Keys that another version may know and this one must not read past in silence. */
+const REFUSED: Readonly<Record<string, string>> = {
+  wireguard:
+    "this version has no WireGuard: remove the key, or everything would cross the underlay in plaintext against your wish",
+};
+
+/**
+ * @param given flags that the rules of the file depend on.
+ * @throws WeftError bad_config with every problem, or with the reason why the file cannot be read.
+ */
+export function loadConfigFile(path: string, given: Given = {}): ConfigFile {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why =
+      code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a directory" : (code ?? String(error));
+    throw new WeftError("bad_config", `cannot read the configuration file ${path}: ${why}`);
+  }
+  return parseConfig(text, path, given);
+}
+
+/** The same for text already read; `path` is only named in messages. */
+export function parseConfig(text: string, path: string, given: Given = {}): ConfigFile {
+  const lines = new LineCounter();
+  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (doc.errors.length > 0) {
+    const problems = doc.errors.map((e) => `line ${lines.linePos(e.pos[0]).line}: ${e.message.replace(/\.$/, "")}`);
+    throw failure(path, "is not valid YAML", problems);
+  }
+  const value: unknown = doc.toJS() ?? {};
+  const problems = schemaProblems(ConfigFile, value, REFUSED);
+  problems.push(...ruleProblems(value, given));
+  if (problems.length > 0) {
+    const placed = problems.map((p) => ({
+      line: lineOf(doc, lines, p.path),
+      text: `${showPath(p.path) || "the file"}: ${p.text}`,
+    }));
+    placed.sort((a, b) => a.line - b.line);
+    throw failure(
+      path,
+      "cannot be used",
+      placed.map((p) => `line ${p.line}: ${p.text}`),
+    );
+  }
+  return value as ConfigFile;
+}
+
+function failure(path: string, what: string, problems: readonly string[]): WeftError {
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  return new WeftError("bad_config", `the configuration file ${path} ${what}: ${count}`, problems);
+}
+
+/** Line of a key, or of the innermost thing around it that is there. */
+function lineOf(doc: Document.Parsed, lines: LineCounter, path: readonly (string | number)[]): number {
+  for (let depth = path.length; depth > 0; depth--) {
+    const node = doc.getIn(path.slice(0, depth), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return 1;
+}
+
+/** What one value alone does not show: doubles, families, references. Skips whatever the schema already refused. */
+function ruleProblems(value: unknown, given: Given): Problem[] {
+  if (!isMap(value)) return [];
+  const out = underlayProblems(list(value.underlay));
+  const names = new Map<unknown, number>();
+  const vnis = new Map<unknown, number>();
+  const flags: Given = { underlay: given.underlay ?? texts(value.underlay), vteps: given.vteps ?? [] };
+  list(value.networks).forEach((network, index) => {
+    if (!isMap(network)) return;
+    for (const [key, seen] of [
+      ["name", names],
+      ["vni", vnis],
+    ] as const) {
+      const one = network[key];
+      if (one === undefined) continue;
+      const first = seen.get(one);
+      if (first === undefined) seen.set(one, index);
+      else
+        out.push({
+          path: ["networks", index, key],
+          text: `found ${show(one)}, which networks[${first}] has already; allowed: a ${key} of its own`,
+        });
+    }
+    out.push(...networkProblems(network, ["networks", index], flags));
+  });
+  return out;
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The texts of a list, or undefined where it is none: the underlay is then known at start only. */
+function texts(value: unknown): string[] | undefined {
+  return Array.isArray(value) ? value.filter((v) => typeof v === "string") : undefined;
+}

@@ -1,0 +1,266 @@
+/**
+ * The daemon: the one place where configuration, state, data plane, API and metrics are put together.
+ *
+ * Order of the start: everything that may be taken by somebody else (state directory, control socket, metrics
+ * address) comes before the first device is touched, so that a refused start leaves nothing behind.
+ */
+import { rmSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
+import { type Features, kernelLink, type Link, sdNotify, setParentDeathSignal } from "@weft/tun";
+import type { Config } from "./config/config.js";
+import { DEFAULT_FDB } from "./config/defaults.js";
+import { Dataplane } from "./dataplane/dataplane.js";
+import { removeRecorded } from "./dataplane/device.js";
+import type { DataplaneApi } from "./dataplane/types.js";
+import { describe, WeftError } from "./errors.js";
+import { healthListener } from "./http/health.js";
+import { listenTcp, listenUnix, swappable } from "./http/listen.js";
+import type { Metrics } from "./http/metrics.js";
+import type { DaemonState } from "./http/status.js";
+import { errorFields, type Log, openLog } from "./log/log.js";
+import { withNamespaceOf } from "./router/namespace.js";
+import { Router } from "./router/router.js";
+import { Watch } from "./router/watch.js";
+import { lockStateDir } from "./state/lock.js";
+import { EMPTY_STATE, prepareStateDir, StateStore } from "./state/store.js";
+import { openSupervisor } from "./systemd.js";
+
+/** Why a running daemon ends. */
+type End =
+  | { readonly why: "signal"; readonly signal: string }
+  | { readonly why: "down" }
+  | { readonly why: "failed"; readonly error: unknown };
+
+/** A stop that takes longer than this is broken off: containers keep their devices then, too. */
+const STOP_MS = 10_000;
+
+/**
+ * Runs until SIGTERM, SIGINT or `weft down`. SIGHUP reads the configuration file again; without one it ends the
+ * daemon, as a closed terminal does.
+ *
+ * @param reread reads the configuration again, where it comes from a file.
+ * @returns the exit code: 0, or 1 after a failure while running.
+ * @throws what kept it from starting; nothing is left behind then.
+ */
+export async function runDaemon(config: Config, reread?: () => Promise<Config>): Promise<number> {
+  dieWithParent();
+  const log = await openLog({ level: config.logLevel, format: config.logFormat, name: config.name });
+  const { promise: end, resolve: stop } = deferred<End>();
+  const stopping = reread ? (["SIGTERM", "SIGINT"] as const) : (["SIGTERM", "SIGINT", "SIGHUP"] as const);
+  for (const signal of stopping) process.on(signal, () => stop({ why: "signal", signal }));
+  const { promise: running, resolve: run } = deferred<Router>();
+  // A signal during the start waits for its end.
+  if (reread) process.on("SIGHUP", () => void running.then((router) => reload(router, config, reread, log)));
+  process.on("uncaughtException", (error) => stop({ why: "failed", error }));
+  process.on("unhandledRejection", (error) => stop({ why: "failed", error }));
+
+  let state: DaemonState = "starting";
+  let router: Router;
+  let metrics: Metrics | undefined;
+  /** What the end has to take back, and what only a failed start has to. */
+  const undo: (() => unknown)[] = [];
+  const failed: (() => unknown)[] = [];
+  const undoAll = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        log.error({ component: "daemon", ...errorFields(log, error) }, "part of the end failed");
+      }
+    }
+  };
+
+  try {
+    const startedAt = new Date();
+    const store = config.stateDir === undefined ? undefined : openStore(config.stateDir, undo, failed);
+    const kept = store?.load() ?? EMPTY_STATE;
+    const entry = swappable();
+    const control = await listenUnix(config.socket, entry.listener);
+    undo.push(() => control.close());
+    let metricsUrl: string | null = null;
+    if (config.metrics) {
+      const tcp = await listenTcp(config.metrics, healthListener({ metrics: () => metrics, state: () => state, log }));
+      undo.push(() => tcp.close());
+      metricsUrl = `http://${tcp.where}/metrics`;
+    }
+
+    const dataplane = await startDataplane(config, log);
+    // Devices of a persistent data plane outlive a start that fails later on.
+    undo.push(() => (store ? dataplane.park() : dataplane.close()));
+    dataplane.on("event", (event) => {
+      if (event.type === "workerFailed") stop({ why: "failed", error: event.error });
+      else if (event.type === "portState") {
+        const { id: port, network, state } = event;
+        log.debug({ component: "ports", port, network, state }, "port state");
+      }
+    });
+    const watch = new Watch(dataplane, log);
+    const current = new Router({
+      dataplane,
+      store,
+      networks: config.networks,
+      vteps: config.vteps,
+      log,
+      removeDevice: (record) => withNamespaceOf(record, (netnsFd) => removeRecorded(kernelLink(), record, netnsFd)),
+    });
+    await current.start(kept);
+    router = current;
+    undo.pop();
+    undo.push(() => (store ? current.park() : current.down()));
+
+    // Frames flow already. Loading these takes longer than everything above.
+    const [{ apiListener }, { openMetrics }] = await Promise.all([
+      import("./http/api.js"),
+      import("./http/metrics.js"),
+    ]);
+    metrics = openMetrics(dataplane, {
+      parked: () => current.parked.map((p) => p.record),
+      isUp: (address) => watch.isUp(address),
+      fdbLimit: config.limits.fdb ?? DEFAULT_FDB,
+    });
+    const { name, socket } = config;
+    const stateDir = config.stateDir ?? null;
+    const facts = () => ({ name, state, startedAt, socket, metrics: metricsUrl, stateDir, watch });
+    const down = async (): Promise<void> => {
+      state = "stopping";
+      try {
+        await current.down();
+        stop({ why: "down" });
+      } catch (error) {
+        stop({ why: "failed", error });
+        throw error;
+      }
+    };
+    entry.use(apiListener({ router, facts, down, log }));
+  } catch (error) {
+    await undoAll();
+    for (const step of failed) await step();
+    throw error;
+  }
+
+  const supervisor = openSupervisor(process.env, sdNotify, (error) =>
+    log.warn({ component: "daemon", ...errorFields(log, error) }, "service manager not told"),
+  );
+  state = "ready";
+  const ports = router.dataplane.ports().length;
+  const networks = router.dataplane.networks().length;
+  log.info({ component: "daemon", socket: config.socket, networks, ports, ms: Math.round(performance.now()) }, "ready");
+  supervisor.ready(`${networks} networks, ${ports} ports`);
+  run(router);
+
+  const ended = await end;
+  state = "stopping";
+  supervisor.stopping();
+  setTimeout(() => {
+    log.error({ component: "daemon" }, `not stopped within ${STOP_MS / 1000} s: broken off`);
+    process.exit(1);
+  }, STOP_MS).unref();
+  if (ended.why === "failed")
+    log.fatal({ component: "daemon", ...errorFields(log, ended.error) }, "weft cannot go on; ports are parked");
+  else
+    log.info(
+      { component: "daemon", ...(ended.why === "signal" ? { signal: ended.signal } : {}) },
+      stopText(ended, config),
+    );
+  await undoAll();
+  return ended.why === "failed" ? 1 : 0;
+}
+
+function stopText(end: End, config: Config): string {
+  if (end.why === "down") return "stopping: everything is detached";
+  return config.stateDir === undefined
+    ? "stopping: every port is removed"
+    : "stopping: ports are parked, containers keep their devices";
+}
+
+function openStore(directory: string, undo: (() => unknown)[], failed: (() => unknown)[]): StateStore {
+  const made = prepareStateDir(directory);
+  if (made !== undefined) failed.push(() => rmSync(made, { recursive: true, force: true }));
+  const lock = lockStateDir(directory);
+  undo.push(() => lock.release());
+  return new StateStore(directory);
+}
+
+async function startDataplane(config: Config, log: Log): Promise<DataplaneApi> {
+  const link = kernelLink();
+  tryDevice(link);
+  const { limits } = config;
+  const underlay = config.underlay ?? defaultUnderlay(link, log);
+  const dataplane = await Dataplane.start({
+    underlay,
+    vxlanPort: config.vxlanPort,
+    workers: config.workers,
+    persistent: config.stateDir !== undefined,
+    ...(limits.fdb === undefined ? {} : { fdbMax: limits.fdb }),
+    ...(limits.ports === undefined ? {} : { portsMax: limits.ports }),
+    ...(limits.vteps === undefined ? {} : { vtepsMax: limits.vteps }),
+    ...(limits.routes === undefined ? {} : { routesMax: limits.routes }),
+    ...(limits.networks === undefined ? {} : { networksMax: limits.networks }),
+  });
+  const { features, socketBuffers, abi, warnings } = dataplane.info;
+  log.info({ component: "dataplane" }, featuresText(features));
+  log.debug({ component: "dataplane", ...features, socketBuffers, abi }, "features");
+  for (const warning of warnings) log.warn({ component: "dataplane" }, warning);
+  return dataplane;
+}
+
+/** Kernel features, as far as they are missing: each has a way around it. */
+function featuresText(features: Features): string {
+  const missing = Object.entries(features).filter(([, there]) => there === false);
+  const names = missing.map(([name]) => name).join(", ");
+  return `kernel ${features.kernel}: ${names === "" ? "all features are there" : `works without ${names}`}`;
+}
+
+/** Networks are what can change while frames flow; everything else of the file is for the next start. */
+async function reload(router: Router, before: Config, reread: () => Promise<Config>, log: Log): Promise<void> {
+  const component = "daemon";
+  try {
+    const config = await reread();
+    const { removed, set } = await router.reload(config.networks);
+    log.info({ component, networks: set, removed }, "configuration read again: networks are as the file says");
+    const { networks: _, ...now } = config;
+    const { networks: __, ...was } = before;
+    const later = Object.keys(now).filter(
+      (key) => !isDeepStrictEqual(now[key as keyof typeof now], was[key as keyof typeof was]),
+    );
+    if (later.length > 0) log.warn({ component }, `changed in the file, in force after a restart: ${later.join(", ")}`);
+  } catch (error) {
+    log.error(
+      { component, ...errorFields(log, error), err: describe(error) },
+      "configuration not taken over: all is as before",
+    );
+  }
+}
+
+/** Without TAP devices nothing works: said at once, with the reason, not at the first attach. */
+function tryDevice(link: Link): void {
+  link.openDevice({ kind: "tap", name: "weft-try%d", vnetHdr: true }).close();
+}
+
+function defaultUnderlay(link: Link, log: Log): string[] {
+  const found = link.defaultSources();
+  if (found.length === 0)
+    throw new WeftError(
+      "unsupported",
+      "there is no default route to take the underlay address from: give --underlay ADDR",
+    );
+  log.info({ component: "daemon", underlay: found }, "underlay: source addresses of the default route");
+  return found;
+}
+
+/** For test runners: killing the runner leaves no daemon. */
+function dieWithParent(): void {
+  if (process.env.WEFT_DIE_WITH_PARENT !== "1") return;
+  const parent = process.ppid;
+  setParentDeathSignal(9);
+  // The parent that was there before the call may be gone already.
+  if (process.ppid !== parent) process.exit(1);
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((r) => {
+    resolve = r;
+  });
+  return { promise, resolve };
+}

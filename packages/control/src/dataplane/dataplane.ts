@@ -1,0 +1,283 @@
+/** The Dataplane class: wiring and life cycle. What it does is in the files beside it. */
+import { createMemory, type EntryEvent, loadModule, type MemorySizes, type RefusedEvent } from "@weft/dataplane-wasm";
+import { ABI_HASH, counterCell } from "@weft/dataplane-wasm/abi";
+import { kernelLink } from "@weft/tun";
+import { formatAddress } from "./address.js";
+import { Core, closedError } from "./core.js";
+import type { HostEvents } from "./host.js";
+import { InlineHost } from "./inline-host.js";
+import { InvalidInput } from "./invalid.js";
+import { monotonicMs } from "./loop.js";
+import type { Network } from "./network.js";
+import { NetworkSet } from "./network-set.js";
+import { checkOptions, type Options } from "./options.js";
+import { PortSet } from "./port-set.js";
+import { readCounters, readFdb, readNeighbours } from "./report.js";
+import { Sockets } from "./sockets.js";
+import { ThreadHost } from "./thread-host.js";
+import type {
+  AttachSpec,
+  Counters,
+  DataplaneApi,
+  DataplaneEvent,
+  DataplaneInfo,
+  DataplaneOptions,
+  FdbEntry,
+  NeighbourEntry,
+  NetworkInfo,
+  NetworkSpec,
+  PortInfo,
+  PortRecord,
+  RouteTable,
+} from "./types.js";
+import { watchUnderlay } from "./watch-underlay.js";
+
+/** Milliseconds between two looks at the workers' event rings. */
+const EVENTS_MS = 200;
+/** Milliseconds between two looks at the devices. */
+const WATCH_MS = 1000;
+/** Milliseconds in which one source of refused VXLAN is told of once, and how many sources are remembered. */
+const REFUSED_MS = 60_000;
+const REFUSED_MAX = 256;
+/** Below this, bursts are lost in the kernel before weft sees them. */
+const BUFFER_WANTED = 1 << 20;
+
+/** One switch with its ports, tables and worker threads. Several may live in one process. */
+export class Dataplane implements DataplaneApi {
+  readonly #core: Core;
+  readonly #networks: NetworkSet;
+  readonly #ports: PortSet;
+  readonly #nowMs: () => number;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #refused = new Map<string, number>();
+  #eventsLost = 0;
+  #ending: Promise<void> | undefined;
+  readonly info: DataplaneInfo;
+
+  private constructor(core: Core) {
+    this.#core = core;
+    this.#networks = new NetworkSet(core);
+    this.#ports = new PortSet(core, this.#networks);
+    this.#nowMs = core.link.nowMs ? () => (core.link.nowMs?.() ?? 0) >>> 0 : monotonicMs();
+    core.readUnderlay();
+    this.info = describe(core);
+  }
+
+  /**
+   * Opens the sockets, starts the workers and forwards from then on.
+   *
+   * @throws InvalidInput that lists every wrong option
+   * @throws a system error (`code`, `errno`, `syscall`) when a socket or thread cannot be had: EADDRINUSE when the VXLAN
+   *   port is taken, by another weft or another program
+   */
+  static async start(options: DataplaneOptions): Promise<Dataplane> {
+    const link = options.link ?? kernelLink();
+    const checked = checkOptions(options, link);
+    const module = await loadModule();
+    const memory = createMemory(module.heapBase, memorySizes(checked));
+    const core = new Core(link, checked, memory, new Sockets(link, checked));
+    try {
+      const dataplane = new Dataplane(core);
+      const events = dataplane.#hostEvents();
+      for (let worker = 0; worker < checked.workers; worker++) {
+        const host =
+          link.kind === "memory"
+            ? new InlineHost(link, module, memory, events)
+            : await ThreadHost.start(link, module, memory, worker, events);
+        core.hosts.push(host);
+        for (const order of core.sockets.ordersFor(worker)) await host.send(order);
+      }
+      dataplane.#every(EVENTS_MS, () => dataplane.#drainEvents());
+      dataplane.#every(WATCH_MS, () => dataplane.#ports.watch());
+      dataplane.#every(WATCH_MS, watchUnderlay(core));
+      return dataplane;
+    } catch (error) {
+      await Promise.allSettled(core.hosts.map((h) => h.stop()));
+      core.sockets.close();
+      throw error;
+    }
+  }
+
+  #hostEvents(): HostEvents {
+    const core = this.#core;
+    return {
+      gone: (_worker, ports) => this.#ports.goneFromWorker(ports),
+      failed: (worker, error) => {
+        core.tables.forgetWorker(worker);
+        core.sockets.closeWorker(worker);
+        core.emit({ type: "workerFailed", worker, error });
+      },
+    };
+  }
+
+  #every(ms: number, run: () => void): void {
+    // The worker threads keep the process alive, not the housekeeping.
+    this.#timers.push(setInterval(run, ms).unref());
+  }
+
+  #drainEvents(): void {
+    const core = this.#core;
+    for (const event of core.reader.events()) {
+      if ("source" in event) this.#tellRefused(event);
+      else this.#tellEntry(event);
+    }
+    const lost = core.reader.total(counterCell("events_lost"));
+    if (lost > this.#eventsLost) core.emit({ type: "eventsLost", count: lost - this.#eventsLost });
+    this.#eventsLost = lost;
+  }
+
+  #tellEntry({ kind, network: index, mac, owner, previous }: EntryEvent): void {
+    const core = this.#core;
+    const network = core.networkAt.get(index)?.spec.name;
+    if (network === undefined) return;
+    const via = core.nameOf(owner);
+    if (kind === "moved") core.emit({ type: kind, network, mac, from: core.nameOf(previous), via });
+    else core.emit({ type: kind, network, mac, via });
+  }
+
+  /** Each source and reason at most once a minute; the memory of them is bounded too. */
+  #tellRefused({ kind, network: index, source: key }: RefusedEvent): void {
+    const network = kind === "unknown_vtep" ? this.#core.networkAt.get(index)?.spec : undefined;
+    if (kind === "unknown_vtep" && network === undefined) return;
+    const source = formatAddress(key);
+    const who = `${kind} ${index} ${source}`;
+    const now = Date.now();
+    for (const [old, at] of this.#refused) if (now - at >= REFUSED_MS) this.#refused.delete(old);
+    if (this.#refused.has(who) || this.#refused.size >= REFUSED_MAX) return;
+    this.#refused.set(who, now);
+    const vni = network?.vni ?? index;
+    this.#core.emit({ type: "refused", source, vni, network: network?.name ?? null, reason: kind });
+  }
+
+  async setNetwork(spec: NetworkSpec): Promise<void> {
+    this.#open();
+    await this.#networks.set(spec);
+  }
+  async removeNetwork(name: string): Promise<void> {
+    this.#open();
+    await this.#networks.remove(name);
+  }
+  networks(): NetworkInfo[] {
+    return [...this.#core.networks.values()].map((n) => n.info());
+  }
+  routes(network: string): RouteTable {
+    return this.#networks.table(network);
+  }
+
+  async attach(spec: AttachSpec): Promise<PortInfo> {
+    this.#open();
+    return this.#ports.attach(spec);
+  }
+  async detach(id: string): Promise<void> {
+    this.#open();
+    await this.#ports.detach(id);
+  }
+  ports(): PortInfo[] {
+    const { ports, reader } = this.#core;
+    return [...ports.values()].map((p) => p.info(reader.block("PORT_COUNTERS", p.index)));
+  }
+  records(): PortRecord[] {
+    return [...this.#core.ports.values()].filter((p) => p.attached).map((p) => p.record());
+  }
+
+  fdb(network?: string): FdbEntry[] {
+    return readFdb(this.#core, this.#nowMs(), this.#only(network));
+  }
+  neighbours(network?: string): NeighbourEntry[] {
+    return readNeighbours(this.#core, this.#nowMs(), this.#only(network));
+  }
+  async flush(network?: string): Promise<void> {
+    this.#open();
+    const index = this.#only(network)?.index ?? 0xffff_ffff;
+    const host = this.#core.hosts.find((h) => h.alive);
+    await host?.send({ do: "flush", network: index });
+  }
+  counters(): Counters {
+    return readCounters(this.#core, this.#ports.ringDrops());
+  }
+
+  on(event: "event", listener: (event: DataplaneEvent) => void): this {
+    this.#core.emitter.on(event, listener);
+    return this;
+  }
+  off(event: "event", listener: (event: DataplaneEvent) => void): this {
+    this.#core.emitter.off(event, listener);
+    return this;
+  }
+
+  async park(): Promise<void> {
+    this.#ending ??= this.#end(async () => {
+      await this.#stopWorkers();
+      await this.#ports.park();
+    });
+    await this.#ending;
+  }
+  async close(): Promise<void> {
+    this.#ending ??= this.#end(async () => {
+      await this.#ports.close();
+      await this.#stopWorkers();
+    });
+    await this.#ending;
+  }
+
+  async #end(letGo: () => Promise<void>): Promise<void> {
+    this.#core.closed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    await letGo();
+    this.#drainEvents();
+    this.#core.sockets.close();
+  }
+  async #stopWorkers(): Promise<void> {
+    await Promise.allSettled(this.#core.hosts.map((h) => h.stop()));
+  }
+
+  #open(): void {
+    if (this.#core.closed) throw closedError();
+  }
+  #only(name: string | undefined): Network | undefined {
+    if (name === undefined) return undefined;
+    const network = this.#core.networks.get(name);
+    if (network) return network;
+    throw new InvalidInput("network", [{ key: "network", found: name, allowed: "the name of a network that was set" }]);
+  }
+}
+
+function memorySizes(options: Options): MemorySizes {
+  const { workers, networksMax, portsMax, routesMax, fdbMax } = options;
+  // Twice: a network may exchange all its VTEPs at once, and the old ones' indexes are free only afterwards.
+  const vtepsMax = 2 * options.vtepsMax;
+  // A station has a MAC and, of those that talk IP, about as many addresses as fit a quarter of the MACs' room.
+  return { workers, networksMax, portsMax, vtepsMax, routesMax, fdbMax, neighboursMax: Math.max(1024, fdbMax >>> 2) };
+}
+
+function describe(core: Core): DataplaneInfo {
+  const { link, options, sockets, underlay, memory } = core;
+  const features = link.features();
+  const buffers = sockets.buffers;
+  const warnings: string[] = [];
+  for (const [what, size] of Object.entries(buffers)) {
+    if (size >= BUFFER_WANTED) continue;
+    warnings.push(
+      `the ${what} buffers of the UDP sockets have ${size} octets, less than ${BUFFER_WANTED}: bursts will be lost; ` +
+        `raise net.core.${what === "receive" ? "r" : "w"}mem_max or give the process CAP_NET_ADMIN`,
+    );
+  }
+  for (const { address, mtu } of underlay) {
+    if (mtu < 1350)
+      warnings.push(`the underlay of ${address} has an MTU of ${mtu}: less than 1280 octets are left for IPv6 inside`);
+  }
+  if (!features.vnetHdr) warnings.push("the kernel has no vnet_hdr on TAP devices: checksums are computed twice");
+  if (!features.tunGetDevNetns && link.kind === "kernel") {
+    warnings.push("the kernel has no TUNGETDEVNETNS: a device that is moved away is not noticed");
+  }
+  return {
+    underlay,
+    vxlanPort: options.vxlanPort,
+    workers: options.workers,
+    abi: ABI_HASH.toString(16).padStart(8, "0"),
+    memoryBytes: memory.plan.bytes,
+    features,
+    socketBuffers: buffers,
+    warnings,
+  };
+}

@@ -1,0 +1,60 @@
+/** Taking over what an earlier run has left: devices in their namespaces, and the routes of its networks. */
+import type { DataplaneApi, PortRecord, Route } from "../dataplane/types.js";
+import { errorFields, type Log } from "../log/log.js";
+import { adoptedMtu } from "./advice.js";
+import { whyNamespaceGone } from "./namespace.js";
+
+/**
+ * Takes one port over. A port whose namespace or device is gone is forgotten, with one line.
+ * @returns why the port has to stay parked, or undefined when it is adopted or forgotten.
+ */
+export async function adopt(record: PortRecord, dataplane: DataplaneApi, log: Log): Promise<string | undefined> {
+  const { id: port, network } = record;
+  const fields = { component: "ports", port, network, netns: record.netnsPath ?? undefined };
+  const gone = whyNamespaceGone(record);
+  if (gone) {
+    log.warn(fields, `forgotten: ${gone}`);
+    return undefined;
+  }
+  const owner = dataplane.networks().find((n) => n.name === network);
+  if (!owner) {
+    const why = `the network ${network} is not configured any more`;
+    log.error(fields, `not adopted: ${why}; put it back, or \`weft detach ${port}\``);
+    return why;
+  }
+  try {
+    const { netnsPath, netnsId: _, ...rest } = record;
+    const adopted = await dataplane.attach({
+      ...rest,
+      ...(netnsPath === null ? {} : { netns: netnsPath }),
+      adopt: record,
+    });
+    log.info({ ...fields, mac: record.mac }, "adopted");
+    const advice = adoptedMtu(adopted, owner);
+    if (advice) log.warn(fields, advice);
+    return undefined;
+  } catch (error) {
+    const { err, code } = errorFields(log, error);
+    if (code === "ENODEV" || code === "ENOENT") {
+      log.warn(fields, `forgotten: its device ${record.ifname} is gone`);
+      return undefined;
+    }
+    log.error({ ...fields, code }, `not adopted: ${err}`);
+    return err;
+  }
+}
+
+/** Puts the routes of the last run in force. A route to a port that is gone must not keep the other containers offline. */
+export async function restoreRoutes(
+  network: string,
+  routes: readonly Route[],
+  dataplane: DataplaneApi,
+  log: Log,
+): Promise<void> {
+  if (routes.length === 0) return;
+  try {
+    await dataplane.routes(network).replace(routes);
+  } catch (error) {
+    log.error({ component: "networks", network, ...errorFields(log, error) }, "routes of the last run not restored");
+  }
+}

@@ -1,0 +1,426 @@
+/**
+ * The daemon's knowledge around the data plane: which networks the file owns and which the state directory keeps, the
+ * records of attachments, and the order in which both change. All changes run one after another; each is on disk
+ * before its caller hears of it.
+ *
+ * A network of the configuration file is as the file says at every start: what the API changes there lasts until the
+ * daemon stops. Every other network, with its routes, is kept in the state directory.
+ */
+import type { ConfiguredNetwork } from "../config/config.js";
+import type {
+  DataplaneApi,
+  DataplaneEvent,
+  NetworkInfo,
+  NetworkSpec,
+  PortInfo,
+  PortRecord,
+  Route,
+} from "../dataplane/types.js";
+import { codeOf, problemsOf, WeftError } from "../errors.js";
+import { errorFields, type Log } from "../log/log.js";
+import { EMPTY_STATE, type KeptNetwork, type State, type StateStore } from "../state/store.js";
+import { adopt, restoreRoutes } from "./adopt.js";
+import { ownVteps, sharedAddresses, tooLong } from "./advice.js";
+import { type AttachRequest, chooseNetwork, refuseTakenMac, sameAttachment } from "./choose.js";
+import { Ledger } from "./ledger.js";
+import { inNamespace, missingNamespace, namespaceOf, whyNamespaceGone } from "./namespace.js";
+
+export type { AttachRequest } from "./choose.js";
+
+/** An attachment of an earlier run that could not be adopted; its device still stands in its namespace. */
+export interface ParkedPort {
+  readonly record: PortRecord;
+  readonly why: string;
+}
+
+export interface RouterOptions {
+  readonly dataplane: DataplaneApi;
+  /** Absent: nothing is kept. */
+  readonly store?: StateStore | undefined;
+  /** Networks of the configuration file. */
+  readonly networks: readonly ConfiguredNetwork[];
+  /** VTEPs of networks that list none of their own. */
+  readonly vteps: readonly string[];
+  readonly log: Log;
+  /** Deletes the device of an attachment that is not adopted. Throws ENODEV or ENOENT when it is gone. */
+  readonly removeDevice: (record: PortRecord) => void;
+  /** Milliseconds between two tries to write a state that could not be written, default 10 s. */
+  readonly saveAgainMs?: number;
+}
+
+export class Router {
+  readonly #dataplane: DataplaneApi;
+  readonly #store: StateStore | undefined;
+  readonly #ledger: Ledger;
+  #fileNetworks: readonly ConfiguredNetwork[];
+  readonly #vteps: readonly string[];
+  readonly #log: Log;
+  readonly #removeDevice: (record: PortRecord) => void;
+  /** Specs of the networks that the state directory keeps. */
+  readonly #kept = new Map<string, NetworkSpec>();
+  #parked: ParkedPort[] = [];
+  #queue: Promise<unknown> = Promise.resolve();
+  #stopped: boolean = false;
+
+  constructor(options: RouterOptions) {
+    this.#dataplane = options.dataplane;
+    this.#store = options.store;
+    this.#fileNetworks = options.networks;
+    this.#vteps = options.vteps;
+    this.#log = options.log;
+    this.#removeDevice = options.removeDevice;
+    const { store, log, saveAgainMs } = options;
+    this.#ledger = new Ledger({
+      store,
+      state: () => this.#state(),
+      log,
+      between: (write) => this.#between(write),
+      againMs: saveAgainMs,
+    });
+  }
+
+  get dataplane(): DataplaneApi {
+    return this.#dataplane;
+  }
+
+  get parked(): readonly ParkedPort[] {
+    return this.#parked;
+  }
+
+  /** Networks of the file and of the state, then the ports of the last run. */
+  start(state: State = EMPTY_STATE): Promise<void> {
+    return this.#serial(async () => {
+      const problems: string[] = [];
+      for (const network of this.#fileNetworks) {
+        try {
+          await this.#setFileNetwork(network);
+        } catch (error) {
+          if (codeOf(error) !== "INVALID_INPUT") throw error;
+          problems.push(...problemsOf(error).map((p) => `network ${network.spec.name}: ${p}`));
+        }
+      }
+      // What only the running data plane knows: families of a default underlay, room in the tables.
+      if (problems.length > 0) throw new WeftError("bad_config", "the networks cannot be used", problems);
+      // A kept network that the file has now, perhaps under a name of its own: its ports follow the VNI.
+      const renamed = new Map<string, string>();
+      const kept = state.networks.filter(({ spec }) => {
+        const owner = this.#fileNetworks.find((n) => n.spec.name === spec.name || n.spec.vni === spec.vni);
+        if (!owner) return true;
+        renamed.set(spec.name, owner.spec.name);
+        this.#log.info(
+          { component: "networks", network: spec.name },
+          `the configuration file has this network now, as ${owner.spec.name}`,
+        );
+        return false;
+      });
+      for (const { spec } of kept) {
+        // A network made by `attach --vni` lists no VTEPs: it follows the flags of each start.
+        await this.#setNetwork(spec);
+        this.#kept.set(spec.name, spec);
+      }
+      for (const record of state.ports) {
+        await this.#adopt({ ...record, network: renamed.get(record.network) ?? record.network });
+      }
+      // Routes may name ports, so they come last.
+      for (const { spec, routes } of kept) await restoreRoutes(spec.name, routes, this.#dataplane, this.#log);
+      this.#dataplane.on("event", this.#onEvent);
+      this.#ledger.loaded(state);
+      this.#ledger.saveOrLater();
+    });
+  }
+
+  /** @returns the port once frames flow and its record is on disk. */
+  attach(request: AttachRequest): Promise<PortInfo> {
+    return this.#change(async () => {
+      const { network: _, vni: __, ...wanted } = request;
+      const spec = typeof wanted.netns === "string" ? { ...wanted, netns: namespaceOf(wanted.netns) } : wanted;
+      const parked = this.#parked.find((p) => p.record.id === request.id);
+      if (parked) {
+        const { id } = parked.record;
+        throw new WeftError("conflict", `port ${id} is parked (${parked.why}): detach it first, or give another --id`);
+      }
+      const same = sameAttachment(request, this.#dataplane);
+      if (same) return same;
+      const { network, made } = await this.#networkFor(request);
+      refuseTakenMac(request.mac, network, this.#dataplane.ports());
+      try {
+        const beforePersist = (record: PortRecord): void => this.#ledger.announce(record);
+        const port = await this.#dataplane.attach({ ...spec, network, beforePersist });
+        this.#log.info(
+          { component: "ports", port: port.id, network, netns: port.netns ?? undefined, mac: port.mac },
+          "attached",
+        );
+        for (const shared of sharedAddresses(port, this.#dataplane.ports()))
+          this.#log.warn({ component: "ports", port: port.id, network }, `address twice in the network: ${shared}`);
+        return port;
+      } catch (error) {
+        if (made) {
+          this.#kept.delete(network);
+          await this.#dataplane.removeNetwork(network);
+        }
+        this.#ledger.saveOrLater();
+        throw missingNamespace(error, spec.netns) ?? error;
+      }
+    });
+  }
+
+  /** Ends one attachment, adopted or parked. @returns whether there was one. */
+  detach(id: string): Promise<boolean> {
+    return this.#change(async () => {
+      const was = await this.#detach(id);
+      if (was) this.#ledger.save(`port ${id} is detached`);
+      return was;
+    });
+  }
+
+  /** Ends every attachment of a namespace. @returns the ids there were. */
+  detachNamespace(target: string): Promise<string[]> {
+    return this.#change(async () => {
+      const records = [...this.#dataplane.records(), ...this.#parked.map((p) => p.record)];
+      const ids = records.filter(inNamespace(target)).map((r) => r.id);
+      for (const one of ids) await this.#detach(one);
+      if (ids.length > 0) this.#ledger.save(`detached: ${ids.join(", ")}`);
+      return ids;
+    });
+  }
+
+  /** Creates or changes a network. */
+  putNetwork(spec: NetworkSpec): Promise<void> {
+    return this.#change(async () => {
+      const owner = this.#dataplane.networks().find((n) => n.vni === spec.vni && n.name !== spec.name);
+      if (owner) throw new WeftError("conflict", `network ${owner.name} has vni ${spec.vni}: give another`);
+      await this.#setNetwork(spec);
+      if (this.#ownedByFile(spec.name)) {
+        this.#log.warn(
+          { component: "networks", network: spec.name },
+          "changed until the daemon stops: the configuration file has this network",
+        );
+      } else {
+        this.#kept.set(spec.name, spec);
+      }
+      await this.#adoptWaiting(spec.name);
+      if (this.#kept.has(spec.name)) this.#ledger.save(`network ${spec.name} is set`);
+    });
+  }
+
+  /**
+   * Puts the networks of a configuration file that was read again in place of those of the last reading. A network
+   * that is no longer in it goes when it has no ports. When one cannot be set, all are as before.
+   *
+   * @throws what the data plane refuses; also WeftError conflict for a VNI that a network outside the file has.
+   */
+  reload(networks: readonly ConfiguredNetwork[]): Promise<{ set: number; removed: string[]; left: string[] }> {
+    return this.#change(async () => {
+      const before = this.#fileNetworks;
+      for (const { spec } of networks) {
+        const owner = [...this.#kept.values()].find((n) => n.vni === spec.vni && n.name !== spec.name);
+        if (owner)
+          throw new WeftError("conflict", `network ${owner.name}, which is not of the file, has vni ${spec.vni}`);
+      }
+      const gone = before.map((n) => n.spec.name).filter((name) => !networks.some((n) => n.spec.name === name));
+      const empty = gone.filter((name) => this.#dataplane.networks().find((n) => n.name === name)?.ports === 0);
+      try {
+        // First, so that another network may have their VNIs.
+        for (const name of empty) await this.#dataplane.removeNetwork(name);
+        for (const network of networks) await this.#setFileNetwork(network);
+      } catch (error) {
+        for (const { spec } of networks)
+          if (!before.some((n) => n.spec.name === spec.name) && !this.#kept.has(spec.name))
+            await this.#dataplane.removeNetwork(spec.name);
+        for (const network of before) await this.#setFileNetwork(network);
+        throw error;
+      }
+      this.#fileNetworks = networks;
+      const taken = networks.filter(({ spec }) => this.#kept.delete(spec.name));
+      const left = gone.filter((name) => !empty.includes(name));
+      for (const name of left) {
+        const why = "it has ports; detach them and reload again, or it goes with the next start";
+        this.#log.warn(
+          { component: "networks", network: name },
+          `no longer in the configuration file, but kept: ${why}`,
+        );
+      }
+      if (taken.length > 0) this.#ledger.saveOrLater();
+      for (const { spec } of networks) await this.#adoptWaiting(spec.name);
+      return { set: networks.length, removed: empty, left };
+    });
+  }
+
+  /** Ports that waited for a network to come back. */
+  async #adoptWaiting(network: string): Promise<void> {
+    const waiting = this.#parked.filter((p) => p.record.network === network).map((p) => p.record);
+    if (waiting.length === 0) return;
+    this.#parked = this.#parked.filter((p) => p.record.network !== network);
+    for (const record of waiting) await this.#adopt(record);
+    this.#ledger.saveOrLater();
+  }
+
+  /** @returns whether there was such a network. */
+  removeNetwork(name: string): Promise<boolean> {
+    return this.#change(async () => {
+      if (!this.#dataplane.networks().some((n) => n.name === name)) return false;
+      const ports = this.#dataplane.ports().filter((p) => p.network === name);
+      if (ports.length > 0) {
+        const ids = ports.slice(0, 5).map((p) => p.id);
+        const shown = `${ids.join(", ")}${ports.length > ids.length ? ", …" : ""}`;
+        const count = ports.length === 1 ? "a port" : `${ports.length} ports`;
+        throw new WeftError("conflict", `network ${name} has ${count} (${shown}): detach first`);
+      }
+      await this.#dataplane.removeNetwork(name);
+      if (this.#kept.delete(name)) this.#ledger.save(`network ${name} is removed`);
+      return true;
+    });
+  }
+
+  /** Puts the whole route table of a network. */
+  putRoutes(network: string, routes: readonly Route[]): Promise<void> {
+    return this.#change(async () => {
+      await this.#dataplane.routes(network).replace(routes);
+      if (this.#kept.has(network)) this.#ledger.save("the routes are in force");
+    });
+  }
+
+  /** Stops forwarding; containers keep their devices for the next run. */
+  park(): Promise<void> {
+    return this.#serial(async () => {
+      if (this.#stopped) return;
+      this.#stopped = true;
+      this.#dataplane.off("event", this.#onEvent);
+      this.#ledger.close();
+      await this.#dataplane.park();
+    });
+  }
+
+  /** Ends every attachment and forgets everything. */
+  down(): Promise<void> {
+    return this.#serial(async () => {
+      if (this.#stopped) return;
+      this.#stopped = true;
+      this.#dataplane.off("event", this.#onEvent);
+      this.#ledger.close();
+      for (const { record } of this.#parked) this.#removeParkedDevice(record);
+      this.#parked = [];
+      await this.#dataplane.close();
+      this.#store?.clear();
+    });
+  }
+
+  /** One change after the other, none once the end has begun. */
+  #change<T>(change: () => Promise<T>): Promise<T> {
+    return this.#serial(() => {
+      if (this.#stopped) throw new WeftError("unavailable", "weft is stopping");
+      return change();
+    });
+  }
+
+  #serial<T>(change: () => Promise<T>): Promise<T> {
+    const run = this.#queue.then(change);
+    this.#queue = run.catch(() => undefined);
+    return run;
+  }
+
+  #between(run: () => void): void {
+    void this.#serial(async () => {
+      if (!this.#stopped) run();
+    });
+  }
+
+  readonly #onEvent = (event: DataplaneEvent): void => {
+    if (event.type === "portMoved") {
+      this.#log.info(
+        { component: "ports", port: event.id, network: event.network },
+        `its device is ${event.ifname} now`,
+      );
+      this.#between(() => this.#ledger.saveOrLater());
+      return;
+    }
+    if (event.type !== "portGone") return;
+    this.#log.warn({ component: "ports", port: event.id, network: event.network }, `detached: ${event.why}`);
+    void this.#serial(async () => {
+      if (this.#stopped) return;
+      await this.#dataplane.detach(event.id);
+      this.#ledger.saveOrLater();
+    }).catch((error: unknown) =>
+      this.#log.error(
+        { component: "ports", port: event.id, ...errorFields(this.#log, error) },
+        "cannot forget the port",
+      ),
+    );
+  };
+
+  async #adopt(record: PortRecord): Promise<void> {
+    const why = await adopt(record, this.#dataplane, this.#log);
+    if (why !== undefined) this.#parked.push({ record, why });
+  }
+
+  async #detach(id: string): Promise<boolean> {
+    const parked = this.#parked.find((p) => p.record.id === id);
+    const live = this.#dataplane.ports().some((p) => p.id === id);
+    if (!parked && !live) return false;
+    if (parked) {
+      this.#removeParkedDevice(parked.record);
+      this.#parked = this.#parked.filter((p) => p !== parked);
+    }
+    if (live) await this.#dataplane.detach(id);
+    this.#log.info({ component: "ports", port: id }, "detached");
+    return true;
+  }
+
+  #removeParkedDevice(record: PortRecord): void {
+    try {
+      if (!whyNamespaceGone(record)) this.#removeDevice(record);
+    } catch (error) {
+      const { code } = errorFields(this.#log, error);
+      if (code === "ENODEV" || code === "ENOENT") return;
+      this.#log.error(
+        { component: "ports", port: record.id, ...errorFields(this.#log, error) },
+        `the device ${record.ifname} was not removed`,
+      );
+    }
+  }
+
+  async #networkFor(request: AttachRequest): Promise<{ network: string; made: boolean }> {
+    const chosen = chooseNetwork(request, this.#dataplane.networks());
+    if (chosen !== undefined) return { network: chosen, made: false };
+    const spec: NetworkSpec = { name: `vni-${request.vni}`, vni: request.vni as number };
+    await this.#setNetwork(spec);
+    this.#kept.set(spec.name, spec);
+    this.#log.info({ component: "networks", network: spec.name, vteps: this.#vteps }, "network made");
+    return { network: spec.name, made: true };
+  }
+
+  /** A network that lists no VTEPs has those of the flags. */
+  async #setNetwork(spec: NetworkSpec): Promise<void> {
+    const full = { ...spec, vteps: spec.vteps ?? this.#vteps };
+    await this.#dataplane.setNetwork(full);
+    const network = this.#networkInfo(spec.name);
+    if (!network) return;
+    const fields = { component: "networks", network: spec.name };
+    const own = ownVteps(full, network);
+    if (own.length > 0) this.#log.info(fields, `this host's own address is left out of the VTEPs: ${own.join(", ")}`);
+    const long = tooLong(network, this.#dataplane.info.underlay);
+    if (long) this.#log.warn(fields, long);
+  }
+
+  async #setFileNetwork({ spec, routes }: ConfiguredNetwork): Promise<void> {
+    await this.#setNetwork(spec);
+    const table = this.#dataplane.routes(spec.name);
+    if (routes.length > 0 || table.list().length > 0) await table.replace(routes);
+  }
+
+  #networkInfo(name: string): NetworkInfo | undefined {
+    return this.#dataplane.networks().find((n) => n.name === name);
+  }
+
+  #ownedByFile(name: string): boolean {
+    return this.#fileNetworks.some((n) => n.spec.name === name);
+  }
+
+  #state(): State {
+    const networks: KeptNetwork[] = [...this.#kept.values()].map((spec) => ({
+      spec,
+      routes: this.#dataplane.routes(spec.name).list(),
+    }));
+    return { networks, ports: [...this.#dataplane.records(), ...this.#parked.map((p) => p.record)] };
+  }
+}

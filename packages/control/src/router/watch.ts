@@ -1,0 +1,79 @@
+/**
+ * What the data plane notices about its surroundings: VXLAN from hosts it does not know, and the underlay going up
+ * and down. Said in the log, and kept for status and metrics.
+ */
+
+import type { DataplaneApi, DataplaneEvent } from "../dataplane/types.js";
+import type { Log } from "../log/log.js";
+import { refusedText } from "../refused.js";
+
+/** A host whose VXLAN was dropped: mostly a VTEP that is missing on this side. */
+export interface Refused {
+  readonly source: string;
+  readonly vni: number;
+  /** Network that has the VNI; null when none has. */
+  readonly network: string | null;
+  readonly reason: string;
+  /** When it was last told of: at most once a minute per source. */
+  readonly at: Date;
+}
+
+/** Kept for status, the latest first. */
+const REFUSED_MAX = 16;
+/** Log lines about refused hosts in one minute: forged sources must not fill a disk. */
+const LINES_PER_MINUTE = 8;
+
+export class Watch {
+  readonly #dataplane: DataplaneApi;
+  readonly #log: Log;
+  readonly #now: () => Date;
+  readonly #down = new Set<string>();
+  #refused: readonly Refused[] = [];
+  #minute = 0;
+  #lines = 0;
+
+  constructor(dataplane: DataplaneApi, log: Log, now: () => Date = () => new Date()) {
+    this.#dataplane = dataplane;
+    this.#log = log;
+    this.#now = now;
+    dataplane.on("event", (event) => this.#hear(event));
+  }
+
+  get refused(): readonly Refused[] {
+    return this.#refused;
+  }
+
+  /** Whether the interface of an underlay address is up. */
+  isUp(address: string): boolean {
+    return !this.#down.has(address);
+  }
+
+  #hear(event: DataplaneEvent): void {
+    if (event.type === "refused") this.#hearRefused(event);
+    else if (event.type === "underlay") this.#hearUnderlay(event);
+  }
+
+  #hearRefused({ source, vni, network, reason }: DataplaneEvent & { readonly type: "refused" }): void {
+    const at = this.#now();
+    const others = this.#refused.filter((r) => r.source !== source || r.vni !== vni);
+    this.#refused = [{ source, vni, network, reason, at }, ...others].slice(0, REFUSED_MAX);
+    const minute = Math.floor(at.getTime() / 60_000);
+    if (minute !== this.#minute) [this.#minute, this.#lines] = [minute, 0];
+    this.#lines += 1;
+    if (this.#lines <= LINES_PER_MINUTE) {
+      const fields = { component: "vteps", vtep: source, ...(network === null ? {} : { network }) };
+      this.#log.warn(fields, refusedText({ source, vni, network }));
+    }
+  }
+
+  #hearUnderlay({ address, up, mtu }: DataplaneEvent & { readonly type: "underlay" }): void {
+    const device = this.#dataplane.info.underlay.find((u) => u.address === address)?.interface ?? "its interface";
+    const was = this.isUp(address);
+    if (up) this.#down.delete(address);
+    else this.#down.add(address);
+    const fields = { component: "underlay", address, mtu };
+    if (!up && was) this.#log.warn(fields, `underlay down: nothing passes between hosts until ${device} is up again`);
+    else if (up && !was) this.#log.info(fields, `underlay up again, MTU ${mtu}`);
+    else if (up) this.#log.info(fields, `the MTU of the underlay is ${mtu} now`);
+  }
+}

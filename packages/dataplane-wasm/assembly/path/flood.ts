@@ -1,0 +1,74 @@
+/**
+ * Broadcast, unknown unicast and multicast: head-end replication (RFC 7348 §4.2).
+ *
+ * From a port to every other port and every VTEP of the network; from a VTEP to ports only (split horizon), so a full mesh of
+ * VTEPs needs no loop protection. All copies share one payload.
+ */
+import {
+  COUNT_FLOOD_EGRESS, COUNT_FLOOD_INGRESS, COUNT_MADE_EGRESS, COUNT_MADE_INGRESS, DROP_BUM_RATE, DROP_NO_DESTINATION,
+  Network, PLANE_EGRESS, PLANE_INGRESS, PORT_UP, RxDesc, Worker,
+} from "../abi.gen";
+import { indexOf, port, portLive, vtep } from "../table/config";
+import * as deliver from "./deliver";
+import { add, drop } from "./verdict";
+
+/** Takes a token of the port's BUM rate; false when it has none. Tokens are counted in 1/1000 of a frame. */
+export function takeToken(w: Worker, n: Network, index: u32): bool {
+  if (n.bumRate == 0) return true;
+  const live = portLive(index);
+  const limit = n.bumBurst * 1000;
+  let tokens = limit;
+  // A port that never sent has stamp 0 and a full bucket.
+  if (live.bumStampMs != 0) {
+    const since = <i32>(w.nowMs - live.bumStampMs);
+    // rate frames/s is rate thousandths per millisecond.
+    const refill = <u64>(since > 0 ? since : 0) * <u64>n.bumRate + <u64>live.bumTokens;
+    if (refill < <u64>limit) tokens = <u32>refill;
+  }
+  live.bumStampMs = w.nowMs == 0 ? 1 : w.nowMs;
+  const ok = tokens >= 1000;
+  if (ok) tokens -= 1000;
+  live.bumTokens = tokens;
+  return ok;
+}
+
+/** Copies a frame from a port to everybody else. */
+export function fromPort(w: Worker, d: RxDesc, n: Network): void {
+  const from = indexOf(d.owner);
+  if (!takeToken(w, n, from)) return drop(w, PLANE_EGRESS, DROP_BUM_RATE);
+  add(w, COUNT_FLOOD_EGRESS, 1);
+  let copies: u32 = 0;
+  if (n.vtepHead != 0) {
+    // First, because it finishes the checksum that local copies would otherwise still announce as open.
+    deliver.encapsulate(d, n.vni);
+    for (let next = n.vtepHead; next != 0; next = vtep(w, next - 1).next) {
+      deliver.toVtep(w, d, next - 1);
+      copies++;
+    }
+  }
+  copies += toPorts(w, d, n, from + 1);
+  finish(w, PLANE_EGRESS, COUNT_MADE_EGRESS, copies);
+}
+
+/** Copies a frame from a VTEP to every port. */
+export function fromVtep(w: Worker, d: RxDesc, n: Network): void {
+  add(w, COUNT_FLOOD_INGRESS, 1);
+  finish(w, PLANE_INGRESS, COUNT_MADE_INGRESS, toPorts(w, d, n, 0));
+}
+
+/** Copies to all ports but index `except` - 1. */
+function toPorts(w: Worker, d: RxDesc, n: Network, except: u32): u32 {
+  let copies: u32 = 0;
+  for (let next = n.portHead; next != 0; next = port(w, next - 1).next) {
+    if (next == except || (port(w, next - 1).flags & PORT_UP) == 0) continue;
+    deliver.toPort(w, d, next - 1);
+    copies++;
+  }
+  return copies;
+}
+
+/** One frame became `copies` frames. */
+function finish(w: Worker, plane: u32, madeCell: u32, copies: u32): void {
+  if (copies == 0) return drop(w, plane, DROP_NO_DESTINATION);
+  add(w, madeCell, copies - 1);
+}

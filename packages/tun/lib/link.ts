@@ -1,0 +1,211 @@
+/**
+ * The interface between the switch and the outside: what both the kernel (`kernel.ts`) and the in-memory twin
+ * (`memory-link.ts`) obey. Nothing here parses a frame.
+ *
+ * A Link opens devices and sockets; an Io moves frames between them and one worker's part of the shared memory, in
+ * batches. File descriptors are plain numbers; in the twin they are handles of its own.
+ */
+
+/** Kinds of device a Link can open. TAP carries Ethernet frames, TUN carries IP packets. */
+export type DeviceKind = "tap" | "tun";
+
+export interface OpenDevice {
+  readonly kind: DeviceKind;
+  /** Device name, 1..15 octets; `%d` is filled in by the kernel. */
+  readonly name: string;
+  /** virtio_net_hdr (10 octets) in front of every frame. */
+  readonly vnetHdr: boolean;
+  /** IFF_MULTI_QUEUE: must be the same at every open of a persistent device (EINVAL otherwise). */
+  readonly multiQueue?: boolean;
+  /** Namespace to open in, as an open descriptor; default: the caller's. */
+  readonly netnsFd?: number;
+  /** Fail with EEXIST-like ENODEV instead of creating: adopt a persistent device only. */
+  readonly mustExist?: boolean;
+}
+
+/** An open TAP or TUN device. Close it with `close()`, not by its descriptor. */
+export interface Device {
+  readonly fd: number;
+  /** Name at opening time (a move may have renamed the device since). */
+  readonly name: string;
+  /** TUNSETOFFLOAD: which unfinished frames the kernel may hand over. */
+  setOffload(flags: { checksum: boolean; tso4?: boolean; tso6?: boolean; uso?: boolean }): void;
+  /** TUNSETPERSIST: the device outlives its descriptors. */
+  setPersist(on: boolean): void;
+  /** Current flags (TUNGETIFF): vnetHdr, persist, multiQueue and the present name. */
+  describe(): { name: string; vnetHdr: boolean; persist: boolean; multiQueue: boolean };
+  /** dev:inode of the namespace the device is in now (TUNGETDEVNETNS); undefined where the kernel lacks the call. */
+  netns(): string | undefined;
+  close(): void;
+}
+
+/** How a device is put into a container's namespace. All in one RTM_NEWLINK where the kernel allows it. */
+export interface PlaceDevice {
+  /** Present name, in the Link's own namespace. */
+  readonly name: string;
+  /** Open descriptor of the target namespace. */
+  readonly netnsFd: number;
+  /** Name there. EEXIST when taken. */
+  readonly ifname: string;
+}
+
+export interface ConfigureDevice {
+  readonly ifname: string;
+  /** Namespace, as an open descriptor; default: the Link's own. */
+  readonly netnsFd?: number;
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly txQueueLen?: number;
+  /** `10.8.0.1/24`, `fd00::1/64`; IPv6 without duplicate address detection (nodad). */
+  readonly addresses?: readonly string[];
+  readonly up?: boolean;
+  /** Also bring up `lo` in that namespace. */
+  readonly loopback?: boolean;
+  readonly routes?: readonly { readonly to: string; readonly via?: string }[];
+}
+
+/** Facts of a device, from RTM_GETLINK. */
+export interface DeviceStats {
+  readonly ifindex: number;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Frames the device's ring had no room for: the switch did not read fast enough. */
+  readonly txDropped: number;
+  readonly rxDropped: number;
+}
+
+export interface OpenUdp {
+  readonly family: 4 | 6;
+  /** Address to bind. */
+  readonly address: string;
+  /** Port; 0 for any free one. With `range`, a free one of [low, high] is searched. */
+  readonly port: number;
+  readonly range?: readonly [low: number, high: number];
+  readonly reusePort?: boolean;
+  /** UDP_GRO: the kernel hands over runs of equal datagrams in one buffer. */
+  readonly gro?: boolean;
+  /** Octets asked of SO_RCVBUFFORCE / SO_SNDBUFFORCE, falling back to the unprivileged calls. */
+  readonly receiveBuffer?: number;
+  readonly sendBuffer?: number;
+}
+
+/** An open UDP socket. */
+export interface UdpSocket {
+  readonly fd: number;
+  readonly address: string;
+  readonly port: number;
+  /** Octets in force after the kernel's own limits. */
+  readonly receiveBuffer: number;
+  readonly sendBuffer: number;
+  /** Whether UDP_GRO is on. */
+  readonly gro: boolean;
+  /** Datagrams lost because the receive buffer was full (SO_MEMINFO). */
+  drops(): number;
+  close(): void;
+}
+
+/** What poll() saw, as bits. */
+export const READY = { TAP: 1, UDP: 2, WAKE: 4 } as const;
+
+/**
+ * One worker's batched I/O on the shared memory. Not thread safe: lives and dies on its worker's thread.
+ *
+ * Layout, limits and struct offsets are those of the ABI table. Every offset read from memory is checked against the
+ * memory's size before a system call; an operation that fails the check gets result -EFAULT.
+ */
+export interface Io {
+  /** What wake() takes to make this Io's poll() return. */
+  readonly wakeHandle: WakeHandle;
+  /**
+   * The twin only, for a switch that runs on its event loop: `listener` is called (soon, not from inside send()) when
+   * a port or socket that was empty has something to read, and after wake().
+   */
+  onReadable?(listener: () => void): void;
+  /**
+   * Adds a device under a port index. Every worker may write to every port, so each has to be told of all; `reads`
+   * says whether this Io also polls and reads it (level-triggered): one worker per port does.
+   */
+  addPort(port: number, fd: number, reads: boolean): void;
+  /** Forgets a port; its descriptor may be closed afterwards. */
+  removePort(port: number): void;
+  /** Adds a receiving socket: 0 for IPv4, 1 for IPv6. */
+  addReceiver(index: number, fd: number): void;
+  /** Adds a sending socket: 0..15 IPv4, 16..31 IPv6. */
+  addSender(index: number, fd: number): void;
+  /**
+   * Waits for work: at most `timeoutMs` (-1 for ever, 0 not at all).
+   * @returns READY bits; READY.WAKE once per wake(), which it also clears.
+   */
+  poll(timeoutMs: number): number;
+  /**
+   * Reads frames from the ports that poll() found ready, in turn, at most `max` (≤ BATCH_MAX) in all and a bounded
+   * number from each, into slots 0.. and receive descriptors 0.. of this worker. A port that was cut short is read
+   * first next time.
+   * @returns descriptors filled.
+   */
+  readPorts(max: number): number;
+  /** The same for the receiving sockets, with recvmmsg. */
+  receive(max: number): number;
+  /** Carries out transmit operations 0..count-1 of this worker and writes each one's result. */
+  send(count: number): void;
+  /** Port indexes whose device vanished (EBADFD, ENODEV, POLLERR) since the last call; they are out of the poller. */
+  takeGonePorts(): number[];
+  close(): void;
+}
+
+/** Names of kernel features and whether they are there, found by trying each once. */
+export interface Features {
+  readonly kernel: string;
+  readonly vnetHdr: boolean;
+  readonly tapChecksum: boolean;
+  readonly tso: boolean;
+  readonly uso: boolean;
+  readonly udpGso: boolean;
+  readonly udpGro: boolean;
+  /** Most datagrams one UDP_SEGMENT send takes: 64 or 128. */
+  readonly udpGsoMax: number;
+  readonly tunGetDevNetns: boolean;
+  readonly bufferForce: boolean;
+}
+
+export interface Link {
+  readonly kind: "kernel" | "memory";
+  /** Probes once and remembers. `WEFT_DISABLE=udpGro,tapChecksum,…` switches features off. */
+  features(): Features;
+  openDevice(spec: OpenDevice): Device;
+  placeDevice(spec: PlaceDevice): void;
+  configureDevice(spec: ConfigureDevice): void;
+  /** Deletes a device by name (`ip link del`). ENODEV when there is none. */
+  deleteDevice(ifname: string, netnsFd?: number): void;
+  /** Present name of the TAP in a namespace that has a MAC: `ifname`, unless it was renamed. */
+  findTap(mac: string, ifname: string, netnsFd?: number): string | undefined;
+  /** Facts of a device that may have been moved; undefined when it is gone. */
+  deviceStats(device: Device): DeviceStats | undefined;
+  openUdp(spec: OpenUdp): UdpSocket;
+  /**
+   * Takes the abstract Unix socket `@weft/udp/ADDRESS:PORT` as a lock and tries one bind without SO_REUSEPORT.
+   * @throws EADDRINUSE with `holder: "weft" | "other"`.
+   */
+  lockUdpPort(address: string, port: number): { release(): void };
+  /** The interface that has the address, its MTU and whether it is up; undefined when no interface has it. */
+  underlayInterface(address: string): { name: string; mtu: number; up: boolean } | undefined;
+  /** Source addresses of the default routes, at most one per family. */
+  defaultSources(): string[];
+  /** Io for one worker over the given memory (a view of the whole shared WASM memory). */
+  createIo(memory: Uint8Array, worker: number): Io;
+  /** Makes a blocked poll() of that worker return, from any thread. */
+  wake(worker: WakeHandle): void;
+  /** The twin only: the clock of its simulation in milliseconds, in place of CLOCK_MONOTONIC. */
+  nowMs?(): number;
+}
+
+/** What another thread needs to wake an Io: an eventfd number, or a handle of the twin. */
+export type WakeHandle = number;
+
+/** A failed system call: what Node's own errors carry, and a message that says what to do. */
+export interface SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}

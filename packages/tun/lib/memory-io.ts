@@ -1,0 +1,241 @@
+/**
+ * The Io of the in-memory twin: the same descriptors and results as the addon's, over queues instead of descriptors.
+ * It never waits: poll() says what is there.
+ */
+import { ENUM, LIMIT } from "@weft/dataplane-wasm/abi";
+import { createSystemError, ERRNO } from "./errors.js";
+import type { Io, WakeHandle } from "./link.js";
+import { READY } from "./link.js";
+import type { MemoryDevice } from "./memory-device.js";
+import type { MemoryNetwork } from "./memory-network.js";
+import { type MemorySocket, payloadMax, tooLong } from "./memory-socket.js";
+import { type Operation, WorkerMemory } from "./worker-memory.js";
+
+/** Frames read from one port before it is the next one's turn. As in io.h. */
+const PORT_BUDGET = 32;
+
+interface Port {
+  readonly index: number;
+  readonly device: MemoryDevice;
+  readonly reads: boolean;
+  left: number;
+}
+
+/** What an Io needs of its host. */
+export interface IoHost {
+  readonly network: MemoryNetwork;
+  /** False: UDP_SEGMENT is off, which changes nothing here but is counted in single sends. */
+  readonly udpGso: boolean;
+  device(fd: number): MemoryDevice | undefined;
+  socket(fd: number): MemorySocket | undefined;
+  /** Sends from a socket; the negative errno of a refusal, or the octets. */
+  send(socket: MemorySocket, operation: Operation, payload: Uint8Array): number;
+  closed(io: MemoryIo): void;
+}
+
+function fail(code: string, syscall: string, message: string): Error {
+  return createSystemError(code, ERRNO[code] as number, syscall, `${message} (${code}, ${syscall})`);
+}
+
+export class MemoryIo implements Io {
+  readonly wakeHandle: WakeHandle;
+  readonly #host: IoHost;
+  readonly #memory: WorkerMemory;
+  readonly #ports = new Map<number, Port>();
+  readonly #receivers: (MemorySocket | undefined)[] = [undefined, undefined];
+  readonly #senders = new Map<number, MemorySocket>();
+  /** Ports in the order of their turns. */
+  #turns: Port[] = [];
+  #gone: number[] = [];
+  #receiverNext = 0;
+  #woken = false;
+  #open = true;
+  #listener: (() => void) | undefined;
+  #told = false;
+
+  constructor(host: IoHost, memory: Uint8Array, worker: number, wakeHandle: WakeHandle) {
+    this.#host = host;
+    this.#memory = new WorkerMemory(memory, worker);
+    this.wakeHandle = wakeHandle;
+  }
+
+  onReadable(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  /** Something became readable: tells the listener once, after the present call stack has ended. */
+  notify(): void {
+    if (!this.#listener || this.#told) return;
+    this.#told = true;
+    queueMicrotask(() => {
+      this.#told = false;
+      if (this.#open) this.#listener?.();
+    });
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.notify();
+  }
+
+  addPort(port: number, fd: number, reads: boolean): void {
+    if (port < 0 || port >= this.#memory.portsMax) throw fail("EINVAL", "addPort", `the memory has no port ${port}`);
+    if (this.#ports.has(port)) throw fail("EEXIST", "addPort", `port ${port} is in use`);
+    const device = this.#host.device(fd);
+    if (!device) throw fail("EBADF", "addPort", `cannot add port ${port}: no device is open as ${fd}`);
+    if (device.gone) throw fail("EBADFD", "addPort", `cannot add port ${port}: the device is gone`);
+    const added: Port = { index: port, device, reads, left: PORT_BUDGET };
+    this.#ports.set(port, added);
+    if (!reads) return;
+    this.#turns.push(added);
+    device.onReadable(() => this.notify());
+    if (device.waiting > 0) this.notify();
+  }
+
+  removePort(port: number): void {
+    const removed = this.#ports.get(port);
+    if (!removed) throw fail("ENOENT", "removePort", `there is no port ${port}`);
+    this.#ports.delete(port);
+    this.#turns = this.#turns.filter((p) => p !== removed);
+    this.#gone = this.#gone.filter((index) => index !== port);
+    if (removed.reads) removed.device.onReadable(() => {});
+  }
+
+  addReceiver(index: number, fd: number): void {
+    const socket = this.#socket(fd, `receiving socket ${index}`);
+    if (index !== 0 && index !== 1) throw fail("EINVAL", "addReceiver", `there is no receiving socket ${index}`);
+    if (this.#receivers[index]) throw fail("EEXIST", "addReceiver", `receiving socket ${index} is there already`);
+    this.#receivers[index] = socket;
+    socket.onReadable(() => this.notify());
+    if (socket.waiting > 0) this.notify();
+  }
+
+  addSender(index: number, fd: number): void {
+    const socket = this.#socket(fd, `sending socket ${index}`);
+    if (index < 0 || index >= 2 * LIMIT.SOURCE_PORTS)
+      throw fail("EINVAL", "addSender", `there is no sending socket ${index}`);
+    if (this.#senders.has(index)) throw fail("EEXIST", "addSender", `sending socket ${index} is there already`);
+    this.#senders.set(index, socket);
+  }
+
+  /** The time-out does not matter: everything that can arrive arrives on this thread. */
+  poll(_timeoutMs: number): number {
+    this.#memory.countUp("sys_poll");
+    this.#host.network.deliverDue();
+    for (const port of this.#turns.filter((p) => p.device.gone)) {
+      this.#turns = this.#turns.filter((p) => p !== port);
+      this.#gone.push(port.index);
+    }
+    const wake = this.#woken ? READY.WAKE : 0;
+    this.#woken = false;
+    const tap = this.#turns.some((port) => port.device.waiting > 0) ? READY.TAP : 0;
+    const udp = this.#receivers.some((socket) => socket?.open && socket.waiting > 0) ? READY.UDP : 0;
+    return wake | tap | udp;
+  }
+
+  readPorts(max: number): number {
+    const limit = Math.min(max, LIMIT.BATCH_MAX);
+    let filled = 0;
+    // Ports without frames keep their place; one whose budget is spent goes behind the others.
+    for (let at = 0; filled < limit && at < this.#turns.length; ) {
+      const port = this.#turns[at] as Port;
+      if (port.device.waiting === 0) {
+        port.left = PORT_BUDGET;
+        at++;
+      } else if (port.left === 0) {
+        port.left = PORT_BUDGET;
+        this.#turns.splice(at, 1);
+        this.#turns.push(port);
+      } else {
+        const frame = port.device.shift();
+        if (!frame) continue;
+        port.left--;
+        this.#memory.countUp("sys_read");
+        this.#memory.fill(filled++, LIMIT.HEADROOM - LIMIT.VNET_HDR_LEN, [frame.vnetHdr, frame.frame], {
+          source: port.index,
+        });
+      }
+    }
+    return filled;
+  }
+
+  receive(max: number): number {
+    const limit = Math.min(max, LIMIT.BATCH_MAX);
+    let filled = 0;
+    this.#receiverNext ^= 1;
+    for (let i = 0; i < 2 && filled < limit; i++) {
+      const index = (this.#receiverNext + i) % 2;
+      const socket = this.#receivers[index];
+      if (!socket?.open || socket.waiting === 0) continue;
+      this.#memory.countUp("sys_recvmmsg");
+      for (let got = socket.shift(this.#host.network.gro); got; got = socket.shift(this.#host.network.gro)) {
+        const { first, parts, segLen } = got;
+        const facts = { source: index, segLen, addr: first.from, addrPort: first.fromPort, tos: first.tos };
+        this.#memory.fill(filled++, LIMIT.HEADROOM, parts, facts, ENUM.RX.TRUNCATED);
+        if (filled === limit) break;
+      }
+    }
+    return filled;
+  }
+
+  send(count: number): void {
+    if (count > this.#memory.txMax) throw fail("EINVAL", "send", `there are not ${count} transmit operations`);
+    for (let i = 0; i < count; i++) this.#memory.setResult(i, this.#carryOut(i, this.#memory.operation(i)));
+  }
+
+  takeGonePorts(): number[] {
+    const gone = this.#gone;
+    this.#gone = [];
+    return gone;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const { device, reads } of this.#ports.values()) if (reads) device.onReadable(() => {});
+    for (const socket of this.#receivers) socket?.onReadable(() => {});
+    this.#host.closed(this);
+  }
+
+  #socket(fd: number, what: string): MemorySocket {
+    const socket = this.#host.socket(fd);
+    if (!socket) throw fail("EBADF", "epoll_ctl", `cannot add ${what}: no socket is open as ${fd}`);
+    return socket;
+  }
+
+  #carryOut(index: number, operation: Operation): number {
+    if (operation.kind === ENUM.OP.TAP) return this.#writeFrame(index, operation);
+    if (operation.kind !== ENUM.OP.UDP) return -(ERRNO.EINVAL as number);
+    if (operation.dest >= 2 * LIMIT.SOURCE_PORTS) return -(ERRNO.EFAULT as number);
+    const socket = this.#senders.get(operation.dest);
+    const family = operation.dest < LIMIT.SOURCE_PORTS ? 4 : 6;
+    if (!socket || operation.family !== family) return -(ERRNO.EAFNOSUPPORT as number);
+    const payload = this.#memory.gather(index);
+    if (typeof payload === "number") return payload;
+    this.#memory.countUp("sys_sendmmsg");
+    const { gsoSize } = operation;
+    if (gsoSize === 0 || payload.length <= gsoSize) {
+      return tooLong(family, payload.length) ?? this.#host.send(socket, operation, payload);
+    }
+    // The same datagrams whether the kernel cuts (UDP_SEGMENT) or the addon falls back to single ones.
+    let sent = 0;
+    for (let at = 0; at < payload.length; at += gsoSize) {
+      const piece = payload.subarray(at, at + gsoSize);
+      const result = tooLong(family, piece.length) ?? this.#host.send(socket, operation, piece);
+      if (result < 0) return sent > 0 ? sent : result;
+      sent += result;
+      if (!this.#host.udpGso || payload.length > payloadMax(family)) this.#memory.countUp("sys_sendmmsg");
+    }
+    return sent;
+  }
+
+  #writeFrame(index: number, operation: Operation): number {
+    if (operation.dest >= this.#memory.portsMax) return -(ERRNO.EFAULT as number);
+    const port = this.#ports.get(operation.dest);
+    if (!port) return -(ERRNO.ENODEV as number);
+    const frame = this.#memory.gather(index);
+    if (typeof frame === "number") return frame;
+    this.#memory.countUp("sys_writev");
+    return port.device.write({ vnetHdr: operation.vnetHdr, frame });
+  }
+}

@@ -1,0 +1,152 @@
+/** A child process of a test: its output line by line, its end, and a sure way to end it. */
+import { type ChildProcess, spawn } from "node:child_process";
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class Job {
+  /** Lines of standard output and standard error so far. */
+  readonly out: string[] = [];
+  readonly err: string[] = [];
+  /** Resolves when the process has ended and its output is complete. Never rejects. */
+  readonly ended: Promise<Ended>;
+  readonly child: ChildProcess;
+  /** Time of the start, as performance.now(). */
+  readonly startedMs = performance.now();
+  readonly #command: string;
+  readonly #watchers = new Set<() => void>();
+  #end: Ended | undefined;
+
+  constructor(command: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string; binary?: boolean } = {}) {
+    this.#command = command.join(" ");
+    const [program = "", ...args] = command;
+    this.child = spawn(program, args, {
+      cwd: options.cwd ?? "/",
+      env: { ...process.env, ...options.env },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    // A child that ended before it read all of its input is no failure of the test by itself.
+    this.child.stdin?.on("error", () => {});
+    if (options.binary !== true) this.#collect(this.child.stdout, this.out);
+    this.#collect(this.child.stderr, this.err);
+    this.ended = new Promise((resolve) => {
+      const end = (ended: Ended): void => {
+        this.#end = ended;
+        resolve(ended);
+        this.#tell();
+      };
+      this.child.on("error", (error) => {
+        this.err.push(String(error));
+        end({ code: 127, signal: null });
+      });
+      this.child.on("close", (code, signal) => end({ code, signal }));
+    });
+  }
+
+  get running(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** Everything printed so far, for messages. */
+  get text(): string {
+    return [...this.out, ...this.err].join("\n");
+  }
+
+  /** Waits for a line, on either stream, also one that was printed already. */
+  async line(pattern: RegExp, withinMs = 10_000): Promise<string> {
+    const find = (): string | undefined => [...this.out, ...this.err].find((line) => pattern.test(line));
+    return await new Promise((resolve, reject) => {
+      const finish = (settle: () => void): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(look);
+        settle();
+      };
+      const look = (): void => {
+        const line = find();
+        if (line !== undefined) finish(() => resolve(line));
+        else if (!this.running) finish(() => reject(this.#failure(`ended without a line like ${pattern}`)));
+      };
+      const timer = setTimeout(
+        () => finish(() => reject(this.#failure(`printed no line like ${pattern} within ${withinMs} ms`))),
+        withinMs,
+      );
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /** Waits for a good end. */
+  async done(withinMs = 60_000): Promise<string[]> {
+    const end = await this.endsWithin(withinMs);
+    if (end.code !== 0) throw this.#failure(`ended with ${end.code ?? end.signal}`);
+    return this.out;
+  }
+
+  /** Waits for any end. */
+  async endsWithin(withinMs: number): Promise<Ended> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(this.#failure(`still runs after ${withinMs} ms`)), withinMs);
+    });
+    try {
+      return await Promise.race([this.ended, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes standard input: the senders and receivers of the lab stop and report. */
+  finish(): void {
+    this.child.stdin?.end();
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
+    if (this.running) this.child.kill(signal);
+    return await this.ended;
+  }
+
+  #failure(what: string): Error {
+    return new Error(`${this.#command}\n${what}\n${this.text}`);
+  }
+
+  #collect(stream: NodeJS.ReadableStream | null, lines: string[]): void {
+    let rest = "";
+    stream?.setEncoding("utf8");
+    stream?.on("data", (chunk: string) => {
+      const parts = (rest + chunk).split("\n");
+      rest = parts.pop() ?? "";
+      lines.push(...parts);
+      this.#tell();
+    });
+    stream?.on("end", () => {
+      if (rest !== "") lines.push(rest);
+      this.#tell();
+    });
+  }
+
+  #tell(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+}
+
+/** Asks again and again until the answer is not false or undefined; what it last threw is in the error. */
+export async function until<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  withinMs = 5000,
+): Promise<Exclude<T, false | undefined>> {
+  const deadline = performance.now() + withinMs;
+  let problem = "";
+  for (;;) {
+    try {
+      const answer = await ask();
+      if (answer !== false && answer !== undefined) return answer as Exclude<T, false | undefined>;
+    } catch (error) {
+      problem = ` (${String(error)})`;
+    }
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}${problem}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,210 @@
+/**
+ * Runs the tests: `npm test [-- OPTIONS] [FILE…]`.
+ *
+ *   --only=unit,sim,fuzz   these directories of test/ only
+ *   --long                 the long forms (WEFT_TEST_LONG=1)
+ *   --verbose              tap's whole output instead of one line per file
+ *   FILE…                  these files only; a part of the path is enough
+ *
+ * Everything runs in network, mount and process namespaces of its own with an empty /run, also for an ordinary user
+ * (who gets a user namespace as well): whatever a test leaves behind, and whatever is left when this process is killed
+ * with -9, ends with them. The last line is `N passed, N failed`, counted in assertions; a skipped test has failed.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { delimiter, dirname, join, relative } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const INSIDE = "WEFT_TEST_PRIVATE";
+
+/** Commands that tests call, and the Debian package that brings each. */
+const TOOLS = {
+  unshare: "util-linux",
+  nsenter: "util-linux",
+  mount: "mount",
+  ip: "iproute2",
+  bridge: "iproute2",
+  tc: "iproute2",
+  ping: "iputils-ping",
+  ethtool: "ethtool",
+  tshark: "tshark",
+  prometheus: "prometheus",
+  promtool: "prometheus",
+  tar: "tar",
+  cc: "build-essential",
+};
+
+/** Test directories in running order. Tests on real devices run one at a time: they measure. */
+const STAGES = [
+  { dirs: ["house", "unit", "sim", "fuzz"], jobs: 2 },
+  { dirs: ["netns"], jobs: 1 },
+];
+
+// Debian keeps ip, ethtool and others where an ordinary user's PATH does not look.
+process.env.PATH = [process.env.PATH, "/usr/sbin", "/sbin"].filter(Boolean).join(delimiter);
+const options = parseArguments(process.argv.slice(2));
+process.exitCode = process.env[INSIDE] === "1" ? await inside() : await outside();
+
+/** Checks, builds, and starts the same command inside the namespaces. */
+async function outside() {
+  const missing = Object.keys(TOOLS).filter((tool) => !onPath(tool));
+  for (const tool of missing) {
+    console.log(`${tool} is not installed: apt-get install ${TOOLS[tool]}`);
+  }
+  if (!build()) {
+    console.log("0 passed, 1 failed");
+    return 1;
+  }
+  const env = { ...process.env, WEFT_TEST_MISSING: String(missing.length) };
+  if (options.long) env.WEFT_TEST_LONG = "1";
+  const again = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  // sh is the first process in there: it reaps orphans, and when it ends the kernel ends all others.
+  const script = 'mount -t tmpfs tmpfs /run && mkdir /run/tmp && ip link set lo up && "$@"; exit $?';
+  const flags = ["-n", "-m", "-p", "-f", "--mount-proc", "--kill-child"];
+  if (process.getuid?.() !== 0) flags.unshift("-U", "-r");
+  const probe = spawnSync("unshare", [...flags, "true"], { encoding: "utf8" });
+  if (probe.status !== 0) {
+    console.log(
+      `No namespaces here, so only tests without devices run: ${(probe.stderr || "unshare is missing").trim()}`,
+    );
+    Object.assign(process.env, env, { WEFT_TEST_MISSING: String(missing.length + 1) });
+    return await inside(["house", "unit", "sim", "fuzz"]);
+  }
+  Object.assign(env, { [INSIDE]: "1", TMPDIR: "/run/tmp" });
+  const child = spawn("unshare", [...flags, "sh", "-c", script, "sh", ...again], {
+    cwd: root,
+    env,
+    // The inner process ends when this pipe closes, that is when we die, however that happens.
+    stdio: ["pipe", "inherit", "inherit"],
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill("SIGKILL"));
+  return await new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+}
+
+/** Runs tap over the chosen files and counts. */
+async function inside(allowed) {
+  if (process.env[INSIDE] === "1") {
+    process.stdin
+      .on("end", () => process.exit(1))
+      .on("error", () => process.exit(1))
+      .resume();
+  }
+  const sum = { passed: 0, failed: Number(process.env.WEFT_TEST_MISSING ?? 0), files: 0 };
+  for (const { dirs, jobs } of STAGES) {
+    const wanted = dirs.filter((dir) => (options.only ?? dirs).includes(dir) && (allowed ?? dirs).includes(dir));
+    const files = wanted.flatMap(filesOf).filter(chosen);
+    if (files.length === 0) continue;
+    const result = await tap(files, jobs);
+    sum.passed += result.passed;
+    sum.failed += result.failed;
+    sum.files += files.length;
+  }
+  if (sum.files === 0) {
+    console.log("No test file matches.");
+    sum.failed++;
+  }
+  console.log(`${sum.passed} passed, ${sum.failed} failed`);
+  process.stdin.destroy();
+  return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
+}
+
+/** One run of tap. Prints a line per file, and what failed in it; resolves with the counts of tap's own summary. */
+async function tap(files, jobs) {
+  const bin = join(root, "node_modules/tap/dist/esm/run.mjs");
+  const args = [bin, "run", "--reporter=tap", `--jobs=${jobs}`];
+  if (options.long) args.push("--timeout=7200");
+  const child = spawn(process.execPath, [...args, ...files], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+  let counts;
+  let held = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    const summary = /^# \{ total: (\d+)(.*)\}/.exec(line);
+    if (summary) {
+      const count = (word) => Number(new RegExp(`${word}: (\\d+)`).exec(summary[2])?.[1] ?? 0);
+      counts = { passed: count("pass"), failed: count("fail") + count("skip") + count("todo") };
+    }
+    if (options.verbose) console.log(line);
+    const top = /^(not )?ok \d+ - (.*?)(?: # time=(.*))?$/.exec(line);
+    if (!top) {
+      held.push(line);
+      continue;
+    }
+    if (!options.verbose) {
+      const seconds = top[3]
+        ? ` (${(Number.parseFloat(top[3]) / (top[3].endsWith("ms") ? 1000 : 1)).toFixed(1)} s)`
+        : "";
+      console.log(`${top[1] ? "FAILED" : "ok    "} ${top[2]}${seconds}`);
+      for (const text of failures(held)) console.log(text);
+    }
+    held = [];
+  }
+  const code = await ended;
+  if (counts === undefined) {
+    console.log(held.join("\n"));
+    return { passed: 0, failed: 1 };
+  }
+  if (code !== 0 && counts.failed === 0) counts.failed = 1;
+  return counts;
+}
+
+/** Of a file's TAP: what failed or was skipped, with the diagnostics behind each. */
+function failures(lines) {
+  let diagnostics = false;
+  return lines.filter((line) => {
+    if (/^\s*not ok |# SKIP|# TODO/.test(line)) {
+      diagnostics = false;
+      return true;
+    }
+    if (/^\s*---$/.test(line)) diagnostics = true;
+    else if (/^\s*(ok \d|# Subtest|\d+\.\.\d+)/.test(line)) diagnostics = false;
+    return diagnostics;
+  });
+}
+
+/** TypeScript is checked and built each time (a second when nothing changed); the rest only when it is missing. */
+function build() {
+  const built = existsSync(join(root, "packages/dataplane-wasm/wasm/release.wasm"));
+  const [command, args] = built
+    ? [process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-b"]]
+    : ["npm", ["run", "build"]];
+  const result = spawnSync(command, args, { cwd: root, stdio: "inherit" });
+  if (result.status !== 0) console.log("The build failed, so no test ran.");
+  return result.status === 0;
+}
+
+function filesOf(dir) {
+  if (dir === "house")
+    return readdirSync(join(root, "test"))
+      .filter((name) => name.endsWith(".test.ts"))
+      .map((name) => `test/${name}`);
+  const top = join(root, "test", dir);
+  if (!existsSync(top)) return [];
+  return readdirSync(top, { recursive: true })
+    .filter((name) => name.endsWith(".test.ts"))
+    .map((name) => relative(root, join(top, name)))
+    .sort();
+}
+
+function chosen(file) {
+  return options.files.length === 0 || options.files.some((part) => file.includes(part));
+}
+
+function onPath(tool) {
+  return process.env.PATH.split(delimiter).some((dir) => existsSync(join(dir, tool)));
+}
+
+function parseArguments(argv) {
+  const parsed = { long: false, verbose: false, only: undefined, files: [] };
+  for (const arg of argv) {
+    if (arg === "--long") parsed.long = true;
+    else if (arg === "--verbose") parsed.verbose = true;
+    else if (arg.startsWith("--only=")) parsed.only = arg.slice(7).split(",");
+    else if (arg.startsWith("-")) {
+      console.log(`unknown option ${arg}; known: --only=DIR,DIR --long --verbose FILE…`);
+      process.exit(2);
+    } else parsed.files.push(arg.replace(/^\.\//, ""));
+  }
+  return parsed;
+}

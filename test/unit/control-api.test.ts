@@ -1,0 +1,998 @@
+/**
+ * The daemon's inside without privileges: router, API, command line and metrics over a real Dataplane on the in-memory
+ * twin.
+ */
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process";
+import {
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { request } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Dataplane, type DataplaneEvent, type PortRecord } from "@weft/control";
+import { MemoryLink } from "@weft/tun";
+import t, { type Test } from "tap";
+import type { TSchema } from "typebox";
+import { Errors } from "typebox/schema";
+import type { ConfiguredNetwork } from "../../packages/control/dist/config/config.js";
+import { type ApiOptions, api, apiListener, endpoints } from "../../packages/control/dist/http/api.js";
+import { healthListener } from "../../packages/control/dist/http/health.js";
+import { type Listener, listenTcp, listenUnix, swappable } from "../../packages/control/dist/http/listen.js";
+import { openMetrics } from "../../packages/control/dist/http/metrics.js";
+import * as schemas from "../../packages/control/dist/http/schemas.js";
+import type { DaemonState } from "../../packages/control/dist/http/status.js";
+import { openLog } from "../../packages/control/dist/log/log.js";
+import { LogOutput, nonBlocking } from "../../packages/control/dist/log/output.js";
+import { Router } from "../../packages/control/dist/router/router.js";
+import { Watch } from "../../packages/control/dist/router/watch.js";
+import { type State, StateStore } from "../../packages/control/dist/state/store.js";
+import { openSupervisor } from "../../packages/control/dist/systemd.js";
+
+const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
+const BLUE: ConfiguredNetwork = { spec: { name: "blue", vni: 42, vteps: ["10.9.0.2", "10.9.0.3:8472"] }, routes: [] };
+
+interface Setup {
+  readonly networks?: readonly ConfiguredNetwork[];
+  readonly state?: State;
+  readonly dir?: string;
+  readonly link?: MemoryLink;
+}
+
+const AROUND = { parked: () => [], isUp: () => true, fdbLimit: 65_536 };
+
+/** A router over the twin, with what a daemon has around it. */
+async function open(t: Test, { networks = [BLUE], state, dir = temporary(t), link }: Setup = {}) {
+  const host = link ?? new MemoryLink({ addresses: ["10.9.0.1"] });
+  const dataplane = await Dataplane.start({ underlay: ["10.9.0.1"], link: host, persistent: true });
+  const lines: { msg: string; level: string; port?: string }[] = [];
+  const log = await openLog(
+    { level: "debug", format: "json", name: "test" },
+    { write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]) },
+  );
+  const watch = new Watch(dataplane, log);
+  const store = new StateStore(dir);
+  const removed: string[] = [];
+  const router = new Router({
+    dataplane,
+    store,
+    networks,
+    vteps: ["10.9.0.9"],
+    log,
+    saveAgainMs: 50,
+    removeDevice: ({ ifname }) => {
+      removed.push(ifname);
+      host.deleteDevice(ifname);
+    },
+  });
+  await router.start(state ?? store.load());
+  t.teardown(() => router.park());
+  let downs = 0;
+  const options: ApiOptions = {
+    router,
+    facts: () => ({
+      name: "test",
+      state: "ready",
+      startedAt: new Date(),
+      socket: join(dir, "weft.sock"),
+      metrics: null,
+      stateDir: dir,
+      watch,
+    }),
+    down: async () => {
+      downs += 1;
+      await router.down();
+    },
+    log,
+  };
+  const app = api(options);
+  const ask = async (method: string, path: string, body?: unknown) => {
+    const text = body === undefined ? null : typeof body === "string" ? body : JSON.stringify(body);
+    const response = await app.request(path, { method, body: text });
+    return { status: response.status, body: (await response.json()) as never };
+  };
+  return { dataplane, router, store, watch, dir, link: host, lines, removed, options, ask, downs: () => downs };
+}
+
+function temporary(t: { teardown(f: () => void): unknown }): string {
+  const dir = mkdtempSync(join(tmpdir(), "weft-api-"));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+function fits(t: Test, schema: TSchema, value: unknown, what: string): void {
+  t.same(Errors(schema, value)[1], [], `${what} is as the schema says`);
+}
+
+t.test("what the API answers is what its document promises", async (t) => {
+  const { ask, options } = await open(t);
+  const port = await ask("POST", "/v1/ports", {
+    network: "blue",
+    id: "c1",
+    ifname: "c1",
+    ip: ["10.8.0.1/24"],
+    labels: { app: "web" },
+  });
+  t.equal(port.status, 201);
+  t.match(port.body, { id: "c1", network: "blue", state: "up", mtu: 1450, labels: { app: "web" } });
+  await ask("PUT", "/v1/networks/blue/routes", [
+    { mac: "02:00:00:00:00:07", via: "10.9.0.2" },
+    { prefix: "10.8.1.0/24", via: "blackhole" },
+  ]);
+
+  const answers = new Map<string, TSchema>();
+  for (const e of endpoints(options))
+    if (e.method === "get") answers.set(e.path.replace("{id}", "c1").replace("{name}", "blue"), e.answer);
+  t.ok(answers.size >= 9);
+  for (const [path, schema] of answers) {
+    const { status, body } = await ask("GET", path);
+    t.equal(status, 200, path);
+    fits(t, schema, body, path);
+  }
+  fits(t, schemas.Port, port.body, "an attached port");
+  const status = (await ask("GET", "/v1/status")).body as {
+    networks: unknown[];
+    ports: unknown[];
+    counters: { drops: unknown[] };
+  };
+  t.match(status, {
+    name: "test",
+    state: "ready",
+    pid: process.pid,
+    networks: [{ name: "blue", routes: 2 }],
+    ports: [{ id: "c1" }],
+  });
+  t.ok(status.counters.drops.length > 30, "all drop reasons, zero ones too");
+});
+
+t.test("wrong requests are refused whole, with every problem", async (t) => {
+  const { ask, dataplane } = await open(t);
+  const wrong = await ask("POST", "/v1/ports", {
+    network: "Blue",
+    ip: ["10.8.0.1"],
+    mac: "03:00:00:00:00:01",
+    mtu: 5,
+    frob: 1,
+    netns: "",
+  });
+  t.equal(wrong.status, 400);
+  const { error } = wrong.body as { error: { code: string; problems: string[] } };
+  t.equal(error.code, "invalid_input");
+  for (const key of ["network", "ip[0]", "mac", "mtu", "frob", "netns"]) {
+    t.ok(
+      error.problems.some((p) => p.startsWith(`${key}:`)),
+      key,
+    );
+  }
+  fits(t, schemas.Failure, wrong.body, "a failure");
+
+  const cases: [status: number, code: string, message: RegExp, method: string, path: string, body?: unknown][] = [
+    [400, "invalid_input", /not JSON/, "POST", "/v1/ports", "{"],
+    [400, "invalid_input", /found \[\]; allowed: what to attach/, "POST", "/v1/ports", []],
+    [404, "not_found", /no network red \(known: blue\)/, "POST", "/v1/ports", { network: "red" }],
+    [409, "conflict", /VNI 42, not 43/, "POST", "/v1/ports", { network: "blue", vni: 43 }],
+    [400, "invalid_input", /mtu: found 9000, allowed: .*1450/, "POST", "/v1/ports", { network: "blue", mtu: 9000 }],
+    [404, "not_found", /no port nope/, "GET", "/v1/ports/nope"],
+    [400, "invalid_input", /which ports/, "DELETE", "/v1/ports"],
+    [404, "not_found", /no network red/, "GET", "/v1/networks/red"],
+    [404, "not_found", /no network red/, "GET", "/v1/networks/red/routes"],
+    [404, "not_found", /no network red/, "PUT", "/v1/networks/red/routes", []],
+    [404, "not_found", /no network red/, "GET", "/v1/fdb?network=red"],
+    [404, "not_found", /no network red/, "POST", "/v1/flush", { network: "red" }],
+    [400, "invalid_input", /vni/, "PUT", "/v1/networks/red", {}],
+    [409, "conflict", /network blue has vni 42/, "PUT", "/v1/networks/red", { vni: 42 }],
+    ...["netns", "ifname"].map((key): (typeof cases)[number] => [
+      400,
+      "invalid_input",
+      new RegExp(`${key}: not with "configure": false`),
+      "POST",
+      "/v1/ports",
+      { network: "blue", configure: false, [key]: "c2", ip: ["10.8.0.2/24"] },
+    ]),
+    [400, "invalid_input", /encryption/, "PUT", "/v1/networks/red", { vni: 43, encryption: "required" }],
+    [400, "invalid_input", /via/, "PUT", "/v1/networks/blue/routes", [{ mac: "02:00:00:00:00:07", via: "10.9.9.9" }]],
+    [404, "not_found", /no GET \/v1\/frob.*openapi/, "GET", "/v1/frob"],
+  ];
+  for (const [status, code, message, method, path, body] of cases) {
+    const answer = await ask(method, path, body);
+    t.equal(answer.status, status, `${method} ${path} ${JSON.stringify(body)}: ${JSON.stringify(answer.body)}`);
+    const failure = (answer.body as { error: { code: string; message: string; problems?: string[] } }).error;
+    t.equal(failure.code, code);
+    t.match([failure.message, ...(failure.problems ?? [])].join("\n"), message);
+    t.notMatch(JSON.stringify(failure), /\.js:|\\n\s+at /, "no stack");
+  }
+  t.same(dataplane.ports(), []);
+  t.same(
+    dataplane.networks().map((n) => n.name),
+    ["blue"],
+  );
+});
+
+t.test(
+  "attach by VNI makes a network with the default VTEPs, keeps it, and takes it back when attaching fails",
+  async (t) => {
+    const { ask, dataplane, store } = await open(t);
+    t.equal((await ask("POST", "/v1/ports", { vni: 42, ifname: "a", id: "a" })).status, 201);
+    t.equal(dataplane.ports()[0]?.network, "blue", "a VNI that a network has means that network");
+
+    t.equal((await ask("POST", "/v1/ports", { vni: 7, mtu: 9000 })).status, 400);
+    t.same(
+      dataplane.networks().map((n) => n.name),
+      ["blue"],
+      "nothing is left of the failed one",
+    );
+    t.same(store.load().networks, []);
+
+    t.match((await ask("POST", "/v1/ports", { vni: 7, ifname: "b", id: "b" })).body, { network: "vni-7" });
+    t.same(dataplane.networks().find((n) => n.vni === 7)?.vteps, ["10.9.0.9"]);
+    t.match(store.load(), {
+      networks: [{ spec: { name: "vni-7", vni: 7 } }],
+      ports: [{ id: "a" }, { id: "b", network: "vni-7" }],
+    });
+
+    const which = await ask("POST", "/v1/ports", { ifname: "c" });
+    t.equal(which.status, 400, "two networks: which?");
+    t.match(which.body, { error: { message: /blue, vni-7/ } });
+  },
+);
+
+t.test("the only network needs no name", async (t) => {
+  const { ask } = await open(t);
+  t.match((await ask("POST", "/v1/ports", { ifname: "a" })).body, { network: "blue" });
+});
+
+t.test("a repeated attach answers the port that is there; another wish under its id is a conflict", async (t) => {
+  const { ask, dataplane, lines } = await open(t);
+  const wish = { network: "blue", ifname: "a", id: "a", ip: ["10.8.0.1/24"], labels: { x: "1", y: "2" } };
+  const first = await ask("POST", "/v1/ports", wish);
+  const again = await ask("POST", "/v1/ports", { ...wish, network: undefined, vni: 42, labels: { y: "2", x: "1" } });
+  t.same([again.status, again.body], [first.status, first.body]);
+  t.equal(dataplane.ports().length, 1);
+  const others: [object, RegExp][] = [
+    [{ ...wish, ip: ["10.8.0.2/24"] }, /another ip:/],
+    [{ ...wish, netns: "c2", mac: "02:00:00:00:00:99", labels: {} }, /another netns, mac, labels:/],
+    [{ ...wish, vni: 7, network: undefined }, /another network:/],
+    [{ ...wish, id: "b", mac: dataplane.ports()[0]?.mac }, /port a has the MAC/],
+  ];
+  for (const [other, message] of others) {
+    const answer = await ask("POST", "/v1/ports", other);
+    t.match([answer.status, answer.body], [409, { error: { code: "conflict", message } }]);
+  }
+  t.match(
+    dataplane.networks().map((n) => n.name),
+    ["blue"],
+    "no network was made for it",
+  );
+  t.equal((await ask("POST", "/v1/ports", { ...wish, ifname: "c", id: "c" })).status, 201);
+  t.ok(
+    lines.some((l) => l.level === "warn" && l.port === "c" && /twice.*10\.8\.0\.1 belongs to port a/.test(l.msg)),
+    "an address that two ports have is a warning",
+  );
+});
+
+t.test("a network with ports is not removed", async (t) => {
+  const { ask, dataplane } = await open(t);
+  await ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" });
+  const answer = await ask("DELETE", "/v1/networks/blue");
+  t.match([answer.status, answer.body], [409, { error: { code: "conflict", message: /blue has a port \(a\)/ } }]);
+  await ask("DELETE", "/v1/ports/a");
+  t.same((await ask("DELETE", "/v1/networks/blue")).body, { removed: true });
+  t.same(dataplane.networks(), []);
+});
+
+t.test("a file that was read again: networks come, change and go, and a wrong one changes nothing", async (t) => {
+  const RED: ConfiguredNetwork = {
+    spec: { name: "red", vni: 43, vteps: ["10.9.0.2"] },
+    routes: [{ prefix: "10.8.1.0/24", via: "10.9.0.2" }],
+  };
+  const { ask, router, dataplane, lines } = await open(t, { networks: [BLUE, RED] });
+  await ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" });
+  await ask("PUT", "/v1/networks/own", { vni: 50 });
+  const green: ConfiguredNetwork = { spec: { name: "green", vni: 44 }, routes: [] };
+  const wide: ConfiguredNetwork = { spec: { ...BLUE.spec, vteps: ["10.9.0.2", "10.9.0.4"] }, routes: [] };
+  const names = () => dataplane.networks().map((n) => n.name);
+
+  t.same(await router.reload([wide, green]), { set: 2, removed: ["red"], left: [] });
+  t.same(names().sort(), ["blue", "green", "own"]);
+  t.match(
+    dataplane.networks().find((n) => n.name === "blue"),
+    { vteps: ["10.9.0.2", "10.9.0.4"], ports: 1 },
+  );
+
+  const before = JSON.stringify(dataplane.networks());
+  const wrong: ConfiguredNetwork = { spec: { name: "wrong", vni: 51, vteps: ["fd00::9"] }, routes: [] };
+  await t.rejects(router.reload([BLUE, wrong]), { code: "INVALID_INPUT" }, "no IPv6 underlay");
+  t.equal(JSON.stringify(dataplane.networks()), before, "all is as before");
+  await t.rejects(router.reload([{ spec: { name: "x", vni: 50 }, routes: [] }]), { code: "conflict", message: /own/ });
+  t.equal(JSON.stringify(dataplane.networks()), before);
+
+  t.same(await router.reload([RED]), { set: 1, removed: ["green"], left: ["blue"] });
+  t.same(names().sort(), ["blue", "own", "red"]);
+  t.same(dataplane.routes("red").list(), RED.routes);
+  t.ok(
+    lines.some((l) => l.level === "warn" && /no longer in the configuration file, but kept: it has ports/.test(l.msg)),
+  );
+});
+
+t.test("what is likely not meant is said: MTU, own address among the VTEPs", async (t) => {
+  const link = new MemoryLink({ addresses: ["10.9.0.1"] });
+  const dir = temporary(t);
+  const jumbo: ConfiguredNetwork = { spec: { ...BLUE.spec, mtu: 9000, vteps: ["10.9.0.1", "10.9.0.2"] }, routes: [] };
+  const first = await open(t, { link, dir, networks: [jumbo] });
+  t.same(first.dataplane.networks()[0]?.vteps, ["10.9.0.2"]);
+  t.ok(first.lines.some((l) => l.level === "info" && /own address is left out of the VTEPs: 10\.9\.0\.1/.test(l.msg)));
+  t.ok(
+    first.lines.some(
+      (l) => l.level === "warn" && /MTU 9000 makes packets of 9050 octets, more than the 1500/.test(l.msg),
+    ),
+  );
+  await first.ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" });
+  await first.router.park();
+  const second = await open(t, { link, dir });
+  t.ok(
+    second.lines.some((l) => l.level === "warn" && l.port === "a" && /still has MTU 9000.*network 1450/.test(l.msg)),
+  );
+});
+
+t.test("hosts that are refused and an underlay that goes down are said once, and shown", async (t) => {
+  const listeners: ((event: DataplaneEvent) => void)[] = [];
+  const { dataplane } = await open(t);
+  // What only foreign hosts and real interfaces cause, told by hand.
+  const told = new Proxy(dataplane, {
+    get: (target, key) =>
+      key === "on"
+        ? (_: "event", listener: (event: DataplaneEvent) => void) => listeners.push(listener)
+        : (Reflect.get(target, key, target) as unknown),
+  });
+  const lines: { msg: string; level: string }[] = [];
+  const log = await openLog(
+    { level: "info", format: "json", name: "test" },
+    { write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]) },
+  );
+  const watch = new Watch(told, log, () => new Date("2030-01-01T00:00:00Z"));
+  const tell = (event: DataplaneEvent): void => {
+    for (const listener of listeners) listener(event);
+  };
+  tell({ type: "refused", source: "10.9.0.7", vni: 42, network: "blue", reason: "unknown_vtep" });
+  tell({ type: "refused", source: "10.9.0.8", vni: 99, network: null, reason: "unknown_vni" });
+  t.match(lines, [
+    { level: "warn", msg: /^VXLAN from 10\.9\.0\.7 for VNI 42 refused: no VTEP of network blue \(add it/ },
+    { level: "warn", msg: /^VXLAN from 10\.9\.0\.8 for VNI 99 refused: no network here has this VNI$/ },
+  ]);
+  t.match(watch.refused, [{ source: "10.9.0.8" }, { source: "10.9.0.7", network: "blue" }], "the latest first");
+  for (let i = 0; i < 50; i++)
+    tell({ type: "refused", source: `10.9.1.${i}`, vni: 42, network: "blue", reason: "unknown_vtep" });
+  t.equal(lines.length, 8, "forged sources do not fill the log");
+  t.equal(watch.refused.length, 16);
+
+  lines.length = 0;
+  t.equal(watch.isUp("10.9.0.1"), true);
+  tell({ type: "underlay", address: "10.9.0.1", up: false, mtu: 1500 });
+  t.equal(watch.isUp("10.9.0.1"), false);
+  tell({ type: "underlay", address: "10.9.0.1", up: true, mtu: 1400 });
+  tell({ type: "underlay", address: "10.9.0.1", up: true, mtu: 1500 });
+  t.match(lines, [
+    { level: "warn", msg: /^underlay down/ },
+    { level: "info", msg: /up again, MTU 1400/ },
+    { level: "info", msg: /MTU of the underlay is 1500 now/ },
+  ]);
+});
+
+t.test("detach is idempotent, and a record leaves the disk with its port", async (t) => {
+  const { ask, store } = await open(t);
+  await ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" });
+  t.equal(store.load().ports.length, 1);
+  t.same((await ask("DELETE", "/v1/ports/a")).body, { detached: ["a"] });
+  t.same((await ask("DELETE", "/v1/ports/a")).body, { detached: [] });
+  t.same((await ask("DELETE", "/v1/ports?netns=nowhere")).body, { detached: [] });
+  t.same(store.load().ports, []);
+});
+
+t.test("a port that cannot be written to disk is not attached", async (t) => {
+  const { ask, dataplane, dir } = await open(t);
+  // A directory where the temporary file should be: the write fails, for root too.
+  mkdirSync(join(dir, "state.json.new"));
+  const answer = await ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" });
+  t.not(answer.status, 201);
+  t.same(dataplane.ports(), []);
+  rmdirSync(join(dir, "state.json.new"));
+  t.equal((await ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" })).status, 201);
+});
+
+t.test("a disk that refuses stops nothing, and is tried again", async (t) => {
+  const link = new MemoryLink({ addresses: ["10.9.0.1"] });
+  const dir = temporary(t);
+  const first = await open(t, { link, dir });
+  for (const id of ["a", "b"]) await first.ask("POST", "/v1/ports", { network: "blue", ifname: id, id });
+  await first.router.park();
+  const { ports } = first.store.load();
+  const broken = join(dir, "state.json.new");
+  mkdirSync(broken);
+
+  const same = await open(t, { link, dir });
+  t.same(
+    same.lines.filter((l) => l.level === "error"),
+    [],
+    "nothing changed: nothing is written",
+  );
+  await same.router.park();
+
+  const ghost = { ...RECORD, id: "ghost", netnsPath: null, netnsId: null, ifname: "ghost" };
+  const second = await open(t, { link, dir, state: { networks: [], ports: [...ports, ghost] } });
+  const errors = second.lines.filter((l) => l.level === "error");
+  t.equal(errors.length, 1, "one error");
+  t.match(errors[0], { msg: /state directory cannot be written.*tried again/ });
+  t.equal(second.dataplane.ports().length, 2, "the ports are adopted all the same");
+  const gone = await second.ask("DELETE", "/v1/ports/a");
+  t.equal(gone.status, 507);
+  t.match(gone.body, { error: { code: "not_recorded", message: /port a is detached, but the state directory/ } });
+  t.same(
+    second.dataplane.ports().map((p) => p.id),
+    ["b"],
+  );
+  rmdirSync(broken);
+  await sleep(200);
+  t.same(
+    second.store.load().ports.map((p) => p.id),
+    ["b"],
+    "written as soon as it can be",
+  );
+  t.match(second.lines.at(-1), { level: "info", msg: /can be written again/ });
+});
+
+t.test("a body is counted while it comes, and its depth has an end", async (t) => {
+  const { options } = await open(t);
+  const app = api(options);
+  const part = new Uint8Array(1 << 20).fill(0x20);
+  let sent = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      sent += 1;
+      if (sent <= 200) controller.enqueue(part);
+      else controller.close();
+    },
+  });
+  const long = await app.request("/v1/flush", { method: "POST", body, duplex: "half" } as RequestInit);
+  t.equal(long.status, 400);
+  t.match(await long.text(), /longer than/);
+  t.ok(sent < 80, `${sent} MiB were taken`);
+  const depth = 100_000;
+  for (const deep of ["[".repeat(depth) + "]".repeat(depth), `{"a":`.repeat(depth) + "1" + "}".repeat(depth)]) {
+    for (const [method, path] of [
+      ["POST", "/v1/ports"],
+      ["PUT", "/v1/networks/blue/routes"],
+    ] as const) {
+      const answer = await app.request(path, { method, body: deep });
+      t.equal(answer.status, 400, `${path}: ${(await answer.text()).slice(0, 200)}`);
+    }
+  }
+});
+
+t.test("a reader of the log that stands still does not stop the daemon", async (t) => {
+  const path = join(temporary(t), "fifo");
+  execFileSync("mkfifo", [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = nonBlocking(openSync(path, constants.O_WRONLY));
+  const lost: number[] = [];
+  const output = new LogOutput(writer, (lines) => lost.push(lines));
+  const line = `${"x".repeat(1023)}\n`;
+  const startedAt = performance.now();
+  for (let i = 0; i < 3000; i++) output.write(line);
+  output.flushSync();
+  t.ok(performance.now() - startedAt < 3000, "nobody waits for it");
+  t.ok(output.lost > 1500 && output.lost < 3000, `${output.lost} lines were dropped and counted`);
+  const dropped = output.lost;
+  let read = 0;
+  const buffer = Buffer.alloc(1 << 16);
+  for (let i = 0; i < 200 && lost.length === 0; i++) {
+    try {
+      read += readSync(reader, buffer);
+    } catch {
+      await sleep(10);
+    }
+  }
+  t.same(lost, [dropped], "told once there is room");
+  for (let more = 1; more > 0; read += more) {
+    try {
+      more = readSync(reader, buffer);
+    } catch {
+      more = 0;
+    }
+  }
+  t.equal(read, (3000 - dropped) * line.length, "every other line arrived whole");
+});
+
+t.test("the next run adopts ports, networks and routes; the file's networks are as the file says", async (t) => {
+  const link = new MemoryLink({ addresses: ["10.9.0.1"] });
+  const dir = temporary(t);
+  const first = await open(t, { link, dir });
+  await first.ask("POST", "/v1/ports", {
+    network: "blue",
+    ifname: "a",
+    id: "a",
+    ip: ["10.8.0.1/24"],
+    mac: "02:00:00:00:00:0a",
+  });
+  await first.ask("PUT", "/v1/networks/red", { vni: 43, vteps: ["10.9.0.7"], mtu: 1400 });
+  await first.ask("PUT", "/v1/networks/red/routes", [{ mac: "02:00:00:00:00:07", via: "10.9.0.7" }]);
+  await first.ask("PUT", "/v1/networks/blue", { vni: 42, vteps: ["10.9.0.8"] });
+  t.ok(
+    first.lines.some((l) => l.level === "warn" && /until the daemon stops/.test(l.msg)),
+    "a change of a file's network says that it will not last",
+  );
+  await first.router.park();
+  t.equal((await first.ask("GET", "/v1/ports")).status, 200);
+
+  const second = await open(t, { link, dir });
+  t.match(second.dataplane.ports(), [
+    { id: "a", network: "blue", mac: "02:00:00:00:00:0a", ip: ["10.8.0.1/24"], state: "up" },
+  ]);
+  t.equal(second.lines.filter((l) => l.msg === "adopted").length, 1);
+  t.same(second.dataplane.networks().find((n) => n.name === "blue")?.vteps, BLUE.spec.vteps);
+  t.match(
+    second.dataplane.networks().find((n) => n.name === "red"),
+    { mtu: 1400, vteps: ["10.9.0.7"] },
+  );
+  t.same(second.dataplane.routes("red").list(), [{ mac: "02:00:00:00:00:07", via: "10.9.0.7" }]);
+  await second.router.park();
+
+  // The file takes over VNI 43 under another name.
+  const third = await open(t, { link, dir, networks: [BLUE, { spec: { name: "crimson", vni: 43 }, routes: [] }] });
+  t.same(
+    third.dataplane
+      .networks()
+      .map((n) => n.name)
+      .sort((a, b) => a.localeCompare(b)),
+    ["blue", "crimson"],
+  );
+  t.same(third.store.load().networks, []);
+});
+
+const RECORD: PortRecord = {
+  id: "gone",
+  network: "blue",
+  ifname: "eth0",
+  netnsPath: "/run/netns/weft-test-gone",
+  netnsId: "4:1",
+  mac: "02:00:00:00:00:0c",
+  ip: ["10.8.0.3/24"],
+  mtu: 1450,
+  gateway: [],
+  routes: [],
+  labels: {},
+  configure: true,
+};
+
+t.test("a port whose namespace is gone is forgotten with one log line; one whose device is gone, too", async (t) => {
+  const ghost = { ...RECORD, id: "ghost", netnsPath: null, netnsId: null, ifname: "ghost" };
+  const { lines, dataplane, store } = await open(t, { state: { networks: [], ports: [RECORD, ghost] } });
+  for (const port of ["gone", "ghost"]) {
+    const about = lines.filter((l) => l.port === port);
+    t.equal(about.length, 1, `one line about ${port}: ${JSON.stringify(about)}`);
+    t.match(about[0], { level: "warn", msg: /^forgotten: / });
+  }
+  t.same(dataplane.ports(), []);
+  t.same(store.load().ports, []);
+});
+
+t.test(
+  "a port of a network that is not configured any more is parked, shown, and can be detached or come back",
+  async (t) => {
+    const link = new MemoryLink({ addresses: ["10.9.0.1"] });
+    const dir = temporary(t);
+    const first = await open(t, { link, dir });
+    for (const id of ["a", "b"]) await first.ask("POST", "/v1/ports", { network: "blue", ifname: id, id });
+    await first.router.park();
+
+    const second = await open(t, { link, dir, networks: [] });
+    const about = second.lines.filter((l) => l.port === "a");
+    t.equal(about.length, 1);
+    t.match(about[0], { level: "error", msg: /network blue is not configured any more.*weft detach a/ });
+    t.match((await second.ask("GET", "/v1/status")).body, {
+      parked: [{ id: "a", network: "blue" }, { id: "b" }],
+      ports: [],
+    });
+    t.equal(second.store.load().ports.length, 2, "still on disk");
+    t.same((await second.ask("DELETE", "/v1/ports/a")).body, { detached: ["a"] });
+    t.same(second.removed, ["a"], "its device is deleted");
+    await second.ask("PUT", "/v1/networks/blue", { vni: 42 });
+    t.match(second.dataplane.ports(), [{ id: "b", state: "up" }], "adopted when its network is back");
+    t.same(second.router.parked, []);
+  },
+);
+
+t.test("down removes devices, parked ones too, and empties the state", async (t) => {
+  const link = new MemoryLink({ addresses: ["10.9.0.1"] });
+  const dir = temporary(t);
+  const first = await open(t, { link, dir });
+  await first.ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" });
+  await first.ask("POST", "/v1/ports", { vni: 7, ifname: "b", id: "b" });
+  await first.router.park();
+  const second = await open(t, { link, dir, networks: [] });
+  t.same((await second.ask("POST", "/v1/down", {})).body, { pid: process.pid, detached: 2 });
+  t.equal(second.downs(), 1);
+  t.same(second.removed, ["a"]);
+  t.throws(() => link.device("b"), "the attached port's device is gone");
+  t.same(second.store.load(), { networks: [], ports: [] });
+  t.throws(() => statSync(join(dir, "state.json")), { code: "ENOENT" });
+});
+
+t.test("the OpenAPI document is complete and lists every operation", async (t) => {
+  const { ask, options } = await open(t);
+  const document = (await ask("GET", "/v1/openapi.json")).body as {
+    openapi: string;
+    info: { title: string; version: string };
+    paths: Record<
+      string,
+      Record<
+        string,
+        {
+          operationId: string;
+          responses: Record<string, unknown>;
+          parameters?: { in: string; name: string }[];
+          requestBody?: unknown;
+        }
+      >
+    >;
+  };
+  t.equal(document.openapi, "3.1.0");
+  t.ok(document.info.title && document.info.version);
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, o]) => ({ path, method, ...o })),
+  );
+  t.same(
+    operations.map((o) => `${o.method} ${o.path}`).sort((a, b) => a.localeCompare(b)),
+    endpoints(options)
+      .map((e) => `${e.method} ${e.path}`)
+      .sort((a, b) => a.localeCompare(b)),
+  );
+  t.equal(new Set(operations.map((o) => o.operationId)).size, operations.length, "operation ids are unique");
+  for (const o of operations) {
+    const named = [...o.path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]);
+    t.same(
+      (o.parameters ?? []).filter((p) => p.in === "path").map((p) => p.name),
+      named,
+      `${o.path} declares its parameters`,
+    );
+    t.ok(Object.keys(o.responses).length >= 2, "success and failure");
+    t.match(o.operationId, /^[a-z][A-Za-z]+$/);
+    t.equal(
+      o.requestBody !== undefined,
+      ["post", "put"].includes(o.method) && o.path !== "/v1/down",
+      `${o.method} ${o.path}`,
+    );
+  }
+  for (const path of [
+    "/v1/status",
+    "/v1/ports",
+    "/v1/networks/{name}/routes",
+    "/v1/fdb",
+    "/v1/neighbours",
+    "/v1/counters",
+    "/v1/flush",
+    "/v1/down",
+  ]) {
+    t.ok(document.paths[path], path);
+  }
+});
+
+/** Samples of one family: labels as written, value. */
+function family(text: string, name: string): Map<string, number> {
+  const lines = text.split("\n").filter((l) => l.startsWith(`${name}{`) || l.startsWith(`${name} `));
+  return new Map(lines.map((l) => [l.slice(name.length, l.lastIndexOf(" ")), Number(l.slice(l.lastIndexOf(" ") + 1))]));
+}
+
+t.test("metrics", async (t) => {
+  const { ask, dataplane, link } = await open(t);
+  const metrics = openMetrics(dataplane, AROUND);
+
+  t.test("every label set that exists is there before anything happened", async (t) => {
+    const text = await metrics.scrape();
+    const zero = (name: string, count: number) => {
+      const samples = family(text, name);
+      t.equal(samples.size, count, `${name} has ${count} series`);
+      t.same(
+        [...samples.values()].filter((v) => v !== 0),
+        [],
+        `${name} is all 0`,
+      );
+    };
+    zero("weft_drops_total", dataplane.counters().drops.length);
+    zero("weft_kernel_drops_total", 2);
+    zero("weft_frames_total", 10);
+    zero("weft_fdb_entries", 3);
+    zero("weft_fdb_moves_total", 1);
+    zero("weft_fdb_evictions_total", 1);
+    zero("weft_ports", 5);
+    zero("weft_batch_frames_count", 2);
+    for (const way of ["receive", "transmit"]) {
+      for (const unit of ["packets", "bytes"]) {
+        zero(`weft_vtep_${way}_${unit}_total`, 2);
+        zero(`weft_network_${way}_${unit}_total`, 1);
+        zero(`weft_port_${way}_${unit}_total`, 0);
+      }
+    }
+    t.equal(family(text, "weft_build_info").size, 1);
+    t.same([...family(text, "weft_fdb_limit").values()], [65_536]);
+    t.same(
+      [...family(text, "weft_underlay_up").entries()].map(([k, v]) => [/10\.9\.0\.1/.test(k), v]),
+      [[true, 1]],
+    );
+    t.ok(family(text, "weft_syscalls_total").size >= 5);
+    t.ok(family(text, "process_cpu_seconds_total").size === 1, "process metrics");
+  });
+
+  t.test("numbers are the counters', and series of a detached port vanish", async (t) => {
+    await ask("POST", "/v1/ports", { network: "blue", ifname: "m1", id: "m1", mac: "02:00:00:00:00:01" });
+    await ask("POST", "/v1/ports", { network: "blue", ifname: "m2", id: "m2", mac: "02:00:00:00:00:02" });
+    const frame = Buffer.alloc(60);
+    frame.write("020000000002020000000001" + "88b5", 0, "hex");
+    for (let i = 0; i < 5; i++) link.device("m1").inject(frame);
+    for (let i = 0; i < 100 && link.device("m2").take().length === 0; i++) await sleep(5);
+    await sleep(20);
+    const text = await metrics.scrape();
+    const labels = '{network="blue",port="m1"}';
+    t.equal(family(text, "weft_port_receive_packets_total").get(labels), 5);
+    t.equal(family(text, "weft_port_receive_bytes_total").get(labels), 300);
+    t.equal(family(text, "weft_port_transmit_packets_total").get('{network="blue",port="m2"}'), 5);
+    t.equal(family(text, "weft_frames_total").get('{plane="egress",stage="in"}'), 5);
+    t.equal(family(text, "weft_ports").get('{network="blue",state="up"}'), 2);
+    t.ok((family(text, "weft_batch_frames_sum").get('{plane="egress"}') ?? 0) === 5);
+    const buckets = family(text, "weft_batch_frames_bucket");
+    t.equal(buckets.get('{plane="egress",le="+Inf"}'), family(text, "weft_batch_frames_count").get('{plane="egress"}'));
+
+    await ask("DELETE", "/v1/ports/m1");
+    const after = await metrics.scrape();
+    t.notMatch(after, /port="m1"/);
+    t.match(after, /port="m2"/);
+    t.ok(
+      (family(after, "weft_network_receive_packets_total").get('{network="blue"}') ?? 0) >= 5,
+      "network totals never go back",
+    );
+    t.notMatch(after.replace(/^weft_port_info.*$/gm, ""), /02:00:00/, "no MAC is a label but in weft_port_info");
+  });
+
+  t.test("promtool has nothing to say, about the rules and the scrape configuration either", async (t) => {
+    if (spawnSync("promtool", ["--version"]).error) {
+      t.fail("promtool is missing: apt-get install prometheus");
+      return;
+    }
+    const check = spawnSync("promtool", ["check", "metrics"], { input: await metrics.scrape(), encoding: "utf8" });
+    t.equal(check.status, 0);
+    t.equal(check.stderr + check.stdout, "");
+    const deploy = fileURLToPath(new URL("../../deploy/", import.meta.url));
+    t.equal(spawnSync("promtool", ["check", "config", "prometheus.yml"], { cwd: deploy }).status, 0);
+    const alerts = readFileSync(join(deploy, "alerts.yml"), "utf8");
+    const known = await metrics.scrape();
+    for (const [name] of alerts.matchAll(/\bweft_[a-z_]+\b/g))
+      t.match(known, new RegExp(`^# TYPE ${name} `, "m"), `${name} exists`);
+    for (const [, reasons] of alerts.matchAll(/reason[!=]~"([^"]+)"/g)) {
+      for (const reason of (reasons ?? "").split("|"))
+        t.match(known, new RegExp(`reason="${reason}"`), `drop reason ${reason} exists`);
+    }
+  });
+});
+
+/** GET over TCP. */
+function get(where: string, path: string, method = "GET"): Promise<{ status: number; text: string; type: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(`http://${where}${path}`, { method, agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      response.on("end", () =>
+        resolve({ status: response.statusCode ?? 0, text, type: response.headers["content-type"] ?? "" }),
+      );
+    });
+    sent.on("error", reject).end();
+  });
+}
+
+t.test("the TCP listener has metrics and health, and nothing else", async (t) => {
+  const { dataplane, options } = await open(t);
+  let state: DaemonState = "starting";
+  let metrics: ReturnType<typeof openMetrics> | undefined;
+  const tcp = await listenTcp(
+    { host: "127.0.0.1", port: 0 },
+    healthListener({ metrics: () => metrics, state: () => state, log: options.log }),
+  );
+  t.teardown(() => tcp.close());
+  t.match(await get(tcp.where, "/healthz"), { status: 200, text: "ok\n" });
+  t.match(await get(tcp.where, "/readyz"), { status: 503, text: "starting\n" });
+  t.match(await get(tcp.where, "/metrics"), { status: 503 });
+  metrics = openMetrics(dataplane, AROUND);
+  state = "ready";
+  t.match(await get(tcp.where, "/readyz"), { status: 200, text: "ready\n" });
+  t.match(await get(tcp.where, "/metrics?x=1"), {
+    status: 200,
+    text: /weft_build_info/,
+    type: /^text\/plain; version=0\.0\.4/,
+  });
+  t.match(await get(tcp.where, "/v1/status"), { status: 404 });
+  t.match(await get(tcp.where, "/v1/down", "POST"), { status: 405 });
+  const port = Number(tcp.where.split(":")[1]);
+  await t.rejects(
+    listenTcp({ host: "127.0.0.1", port }, () => undefined),
+    { code: "conflict", message: /another program listens there.*--metrics/ },
+  );
+  await t.rejects(
+    listenTcp({ host: "203.0.113.1", port: 0 }, () => undefined),
+    { message: /does not have the address/ },
+  );
+});
+
+t.test("control socket", async (t) => {
+  const dir = temporary(t);
+  const path = join(dir, "deep", "weft.sock");
+  const entry = swappable();
+  const listener = await listenUnix(path, entry.listener);
+  t.equal(statSync(path).mode & 0o777, 0o660);
+  await t.rejects(
+    listenUnix(path, () => undefined),
+    { code: "already_running", message: /weft already runs here.*weft down.*--socket/ },
+  );
+  t.match(await weft(["status", "--socket", path]), { code: 1, stderr: /weft is starting: try again/ });
+  await listener.close();
+  t.throws(() => statSync(join(dir, "deep")), { code: "ENOENT" }, "the directory it made goes with it");
+
+  const dead = join(dir, "dead.sock");
+  // A socket file whose process was killed: bound, then left.
+  const child: ChildProcess = spawn(process.execPath, [
+    "-e",
+    `require("net").createServer().listen(${JSON.stringify(dead)}, () => console.log("up"))`,
+  ]);
+  await new Promise((resolve) => child.stdout?.once("data", resolve));
+  await t.rejects(
+    listenUnix(dead, () => undefined),
+    { code: "already_running" },
+  );
+  child.kill("SIGKILL");
+  await new Promise((resolve) => child.once("exit", resolve));
+  t.ok(statSync(dead).isSocket(), "the dead socket is there");
+  await (await listenUnix(dead, () => undefined)).close();
+
+  const file = join(dir, "file");
+  writeFileSync(file, "");
+  await t.rejects(
+    listenUnix(file, () => undefined),
+    { code: "conflict", message: /is no socket/ },
+  );
+  await t.rejects(
+    listenUnix(join(file, "x.sock"), () => undefined),
+    { code: "conflict", message: /cannot make the directory/ },
+  );
+  await t.rejects(
+    listenUnix(join(dir, "x".repeat(120)), () => undefined),
+    { message: /107 octets/ },
+  );
+});
+
+/** One weft command, as a user starts it. */
+function weft(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    // Without the test runner's own preloads.
+    const env = { ...process.env, NODE_OPTIONS: "" };
+    execFile(process.execPath, [WEFT, ...args], { encoding: "utf8", env }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
+}
+
+t.test("command line against a daemon", async (t) => {
+  const { options, dataplane } = await open(t);
+  const socket = join(temporary(t), "weft.sock");
+  const listener: Listener = await listenUnix(socket, apiListener(options));
+  t.teardown(() => listener.close());
+  const run = (...args: string[]) => weft([...args, "--socket", socket]);
+
+  const refused = await run("attach", "c1", "--network", "blue", "--ip", "10.8.0.1/24", "--mtu", "9000");
+  t.match(refused, { code: 1, stdout: "", stderr: /^weft: .*mtu: found 9000/ });
+  t.equal(refused.stderr.trim().split("\n").length, 1, "one line");
+  const attached = await run(
+    "attach",
+    "c1",
+    "--ip",
+    "10.8.0.5/24",
+    "--ip",
+    "fd00::5/64",
+    "--route",
+    "10.7.0.0/16=10.8.0.1",
+    "--label",
+    "a=b=c",
+    "--gateway",
+    "10.8.0.1",
+  );
+  t.match(attached, {
+    code: 0,
+    stdout: /^attached c1: \S+ .* 10\.8\.0\.5\/24 fd00::5\/64 in network blue, MTU 1450, port /,
+  });
+  t.match(dataplane.ports(), [
+    { netns: "c1", gateway: ["10.8.0.1"], routes: [{ to: "10.7.0.0/16", via: "10.8.0.1" }], labels: { a: "b=c" } },
+  ]);
+  t.match(await run("detach", dataplane.ports()[0]?.id ?? ""), { code: 0 });
+
+  await options.router.attach({ network: "blue", ifname: "cli", id: "cli", ip: ["10.8.0.1/24"] });
+  await options.router.putRoutes("blue", [
+    { mac: "02:00:00:00:00:07", via: "10.9.0.2" },
+    { prefix: "10.8.1.0/24", via: "blackhole" },
+  ]);
+  const all = await run("status");
+  t.match(all, { code: 0, stderr: "" });
+  for (const word of [/10\.9\.0\.1 /, /blue +42 +1450/, /cli +blue +up/, /no drops/]) t.match(all.stdout, word);
+  const expected: Record<string, RegExp> = {
+    ports: /cli +blue +up +- +cli/,
+    networks: /blue +42/,
+    vteps: /blue +10\.9\.0\.3:8472/,
+    fdb: /blue +02:00:00:00:00:07 +vtep +10\.9\.0\.2 +static/,
+    neighbours: /no neighbours/,
+    routes: /blue +10\.8\.1\.0\/24 +blackhole/,
+    drops: /0 +egress +frame_short/,
+  };
+  const checks = Object.entries(expected).map(async ([topic, text]) => {
+    const [plain, json] = await Promise.all([run("status", topic), run("status", topic, "--json")]);
+    t.match(plain, { code: 0, stdout: text }, `status ${topic}`);
+    t.equal(json.code, 0);
+    t.doesNotThrow(() => JSON.parse(json.stdout) as unknown, `status ${topic} --json`);
+  });
+  await Promise.all(checks);
+  const status = JSON.parse((await run("status", "--json")).stdout) as { ports: { mac: string }[] };
+  t.equal(status.ports[0]?.mac, dataplane.ports()[0]?.mac);
+  t.match(await run("status", "fdb", "--network", "red"), { code: 1, stderr: "weft: there is no network red\n" });
+
+  t.match(await run("detach", "cli"), { code: 0, stdout: "detached cli\n" });
+  t.match(await run("detach", "cli"), { code: 0, stdout: "nothing is attached as cli\n" });
+  t.same(dataplane.ports(), []);
+});
+
+t.test("a service manager hears ready, the watchdog's beat and stopping", async (t) => {
+  const said: string[] = [];
+  const failures: unknown[] = [];
+  const note = (state: string) => void said.push(state);
+  const quiet = openSupervisor({}, note, () => undefined);
+  quiet.ready("x");
+  quiet.stopping();
+  t.same(said, [], "silent without NOTIFY_SOCKET");
+  const supervisor = openSupervisor({ NOTIFY_SOCKET: "/run/notify", WATCHDOG_USEC: "20000" }, note, () => undefined);
+  supervisor.ready("1 network");
+  const keep = setInterval(() => undefined, 5);
+  await sleep(60);
+  clearInterval(keep);
+  supervisor.stopping();
+  t.equal(said[0], "READY=1\nSTATUS=1 network");
+  t.ok(said.filter((s) => s === "WATCHDOG=1").length >= 2);
+  t.equal(said.at(-1), "STOPPING=1");
+  const broken = openSupervisor(
+    { NOTIFY_SOCKET: "/nowhere" },
+    () => {
+      throw new Error("gone");
+    },
+    (e) => failures.push(e),
+  );
+  broken.ready("x");
+  broken.stopping();
+  t.equal(failures.length, 1, "a failure is reported once");
+});
+
+t.test("a listener that is taken between look and bind is a conflict, not a crash", async (t) => {
+  const dir = temporary(t);
+  const path = join(dir, "race.sock");
+  const racer = createServer();
+  await new Promise<void>((resolve) => racer.listen(path, resolve));
+  t.teardown(() => racer.close());
+  await t.rejects(
+    listenUnix(path, () => undefined),
+    { code: "already_running" },
+  );
+});
