@@ -223,6 +223,7 @@ async function bystanders(lab: Lab, weft: Weft): Promise<{ check: (t: Test) => P
   await ping.line(/icmp_seq=3 /);
   return {
     check: async (t) => {
+      await ping.line(/icmp_seq=10 /);
       ping.child.kill("SIGINT");
       await ping.ended;
       const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(ping.text) ?? [];

@@ -607,9 +607,10 @@ t.test("an underlay that is away answers with its own errno and the socket lives
   t.equal(send(), 100);
   sh("ip link set under0 down");
   t.equal(send(), -constants.errno.ENETUNREACH);
+  t.match(link.underlayInterface("10.55.0.1"), { name: "under0", up: false });
   sh("ip link set under0 up; ip neigh replace 10.55.0.2 lladdr 02:00:00:00:00:09 dev under0");
   t.equal(send(), 100);
-  t.strictSame(link.underlayInterface("10.55.0.1"), { name: "under0", mtu: 1500 });
+  t.strictSame(link.underlayInterface("10.55.0.1"), { name: "under0", mtu: 1500, up: true });
   t.equal(link.underlayInterface("10.55.0.99"), undefined);
   t.throws(() => link.underlayInterface("nonsense"), { code: "EINVAL" });
   sh(

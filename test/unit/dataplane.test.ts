@@ -156,6 +156,84 @@ t.test("start lists every wrong option at once and opens nothing", async (t) => 
   await (await Dataplane.start({ underlay: ["10.9.0.1"], link })).close();
 });
 
+t.test("plain JavaScript with wrong keys or shapes is told all of it, and nothing is made", async (t) => {
+  const { dp, link } = await startHost(new MemoryNetwork(), "10.9.0.1");
+  t.teardown(() => dp.close());
+  const from = <T>(value: unknown): T => value as T;
+  t.same(await keysOf(Dataplane.start(from({ underlay: "10.9.0.1", worker: 2, link }))), [
+    "underlay",
+    "worker",
+    "underlay",
+  ]);
+  t.same(await keysOf(dp.setNetwork(from({ name: "blue", vni: 42, vtep: [], vteps: "10.9.0.2", guards: [] }))), [
+    "vtep",
+    "vteps",
+    "guards",
+  ]);
+  t.same(dp.networks(), []);
+  await dp.setNetwork({ name: "blue", vni: 42 });
+  const port = { network: "blue", ip: "10.8.0.1/24", ips: [], labels: "x", routes: {} };
+  t.same(await keysOf(dp.attach(from(port))), ["ip", "ips", "labels", "routes"]);
+  t.same(await keysOf(dp.attach(from(null))), ["(all)", "network"]);
+  t.same(dp.ports(), []);
+});
+
+t.test("a port that nobody has configured yet gets no floods, and gets them when its device is up", async (t) => {
+  const { dp, link } = await startHost(new MemoryNetwork(), "10.9.0.1");
+  t.teardown(() => dp.close());
+  await dp.setNetwork({ name: "blue", vni: 42 });
+  const a = await dp.attach({ network: "blue", ifname: "a" });
+  await dp.attach({ network: "blue", ifname: "b" });
+  const raw = await dp.attach({ network: "blue", id: "raw", configure: false });
+  const shout = async (): Promise<void> => {
+    link.device("a").inject(frame(number(a.mac), BROADCAST));
+    await settle({ dp, link, events: [] });
+  };
+  await shout();
+  t.equal(link.device("b").take().length, 1);
+  t.equal(link.device(raw.ifname).take().length, 0);
+  t.same(dropped(dp.counters()), {}, "and nothing is dropped for it");
+  link.configureDevice({ ifname: raw.ifname, up: true });
+  for (let i = 0; i < 40 && dp.ports().find((p) => p.id === "raw")?.state !== "up"; i++) await sleep(100);
+  await shout();
+  t.equal(link.device(raw.ifname).take().length, 1);
+});
+
+t.test("VXLAN that is refused and an underlay that goes down are told once", async (t) => {
+  const network = new MemoryNetwork();
+  const a = await startHost(network, "10.9.0.1");
+  const b = await startHost(network, "10.9.0.2");
+  t.teardown(() => Promise.all([a.dp.close(), b.dp.close()]));
+  await a.dp.setNetwork({ name: "blue", vni: 42, vteps: ["10.9.0.2"] });
+  await a.dp.setNetwork({ name: "red", vni: 43, vteps: ["10.9.0.2"] });
+  await b.dp.setNetwork({ name: "azul", vni: 42 });
+  for (const name of ["blue", "red"]) await a.dp.attach({ network: name, ifname: name });
+  for (let i = 0; i < 3; i++) {
+    for (const name of ["blue", "red"]) a.link.device(name).inject(frame(0x0200_0000_0001, BROADCAST));
+    await settle(a, b);
+    await sleep(600);
+  }
+  const refused = b.events.filter((e) => e.type === "refused");
+  t.same(
+    refused.sort((x, y) => x.vni - y.vni),
+    [
+      { type: "refused", source: "10.9.0.1", vni: 42, network: "azul", reason: "unknown_vtep" },
+      { type: "refused", source: "10.9.0.1", vni: 43, network: null, reason: "unknown_vni" },
+    ],
+  );
+  b.link.setUnderlay(false);
+  await sleep(1300);
+  b.link.setUnderlay(true);
+  await sleep(1300);
+  t.match(
+    b.events.filter((e) => e.type === "underlay"),
+    [
+      { address: "10.9.0.2", up: false },
+      { address: "10.9.0.2", up: true },
+    ],
+  );
+});
+
 t.test("setNetwork lists every problem at once and changes nothing", async (t) => {
   const { dp } = await startHost(new MemoryNetwork(), "10.9.0.1", { vtepsMax: 2, networksMax: 2 });
   t.teardown(() => dp.close());

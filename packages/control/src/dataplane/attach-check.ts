@@ -39,10 +39,27 @@ export interface AttachSurroundings {
 /** Not `.` and `..`, which no URL can carry. */
 const ID = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/;
 
+const KEYS = {
+  network: "value",
+  netns: "value",
+  ifname: "value",
+  ip: "list",
+  mac: "value",
+  mtu: "value",
+  gateway: "list",
+  routes: "list",
+  id: "value",
+  labels: "object",
+  configure: "value",
+  adopt: "object",
+  beforePersist: "value",
+} as const;
+
 /** @throws InvalidInput */
-export function checkAttach(spec: AttachSpec, around: AttachSurroundings): CheckedAttach {
-  const given: AttachSpec = spec.adopt ? fromRecord(spec.adopt) : spec;
+export function checkAttach(wanted: AttachSpec, around: AttachSurroundings): CheckedAttach {
   const problems = new Problems("attach");
+  const spec = problems.shape(wanted, KEYS);
+  const given: AttachSpec = spec.adopt ? fromRecord(spec.adopt) : spec;
 
   const id = given.id ?? randomBytes(6).toString("hex");
   if (!ID.test(id) || id === "blackhole" || parseAddress(id)) {

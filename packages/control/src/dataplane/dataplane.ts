@@ -71,7 +71,7 @@ export class Dataplane implements DataplaneApi {
    *   port is taken, by another weft or another program
    */
   static async start(options: DataplaneOptions): Promise<Dataplane> {
-    const link = options.link ?? kernelLink();
+    const link = (options as DataplaneOptions | undefined)?.link ?? kernelLink();
     const checked = checkOptions(options, link);
     const module = await loadModule();
     const memory = createMemory(module.heapBase, memorySizes(checked));

@@ -34,6 +34,31 @@ export class Problems {
     this.list.push({ key, found: String(text).slice(0, 200), allowed });
   }
 
+  /**
+   * Looks at the keys of an input from plain JavaScript: unknown ones are problems, and so are lists that are none.
+   *
+   * @returns the input without the keys that have the wrong shape, so that the rest can be checked as usual.
+   */
+  shape<T extends object>(given: T, keys: Readonly<Record<keyof T, "list" | "object" | "value">>): T {
+    if (typeof given !== "object" || given === null || Array.isArray(given)) {
+      this.add("(all)", given, `an object with the keys ${Object.keys(keys).join(", ")}`);
+      return {} as T;
+    }
+    const fits = (value: unknown, kind: string | undefined): boolean =>
+      value === undefined ||
+      kind === "value" ||
+      (kind === "list" ? Array.isArray(value) : typeof value === "object" && value !== null && !Array.isArray(value));
+    const kinds = keys as Record<string, string>;
+    const kept = Object.entries(given).filter(([key, value]) => {
+      const kind = Object.hasOwn(kinds, key) ? kinds[key] : undefined;
+      if (kind === undefined) this.add(key, value, `one of the keys ${Object.keys(kinds).join(", ")}`);
+      else if (fits(value, kind)) return true;
+      else this.add(key, value, kind === "list" ? "a list" : "an object");
+      return false;
+    });
+    return Object.fromEntries(kept) as T;
+  }
+
   throwIfAny(): void {
     if (this.list.length > 0) throw new InvalidInput(this.#subject, this.list);
   }

@@ -68,9 +68,23 @@ const MTU_MIN = 68;
 const NAME = /^[a-z0-9][a-z0-9._-]{0,31}$/;
 const GUARDS = ["spoofedMac", "routerAdvertisement", "dhcpServer"] as const;
 
+const KEYS = {
+  name: "value",
+  vni: "value",
+  vteps: "list",
+  mtu: "value",
+  ageSeconds: "value",
+  bumRate: "value",
+  macsPerPort: "value",
+  acceptFrom: "value",
+  guards: "object",
+} as const;
+
 /** @throws InvalidInput */
-export function checkNetwork(given: NetworkSpec, around: NetworkSurroundings): CheckedNetwork {
-  const problems = new Problems(`network ${typeof given.name === "string" ? given.name : "without a name"}`);
+export function checkNetwork(spec: NetworkSpec, around: NetworkSurroundings): CheckedNetwork {
+  const name = (spec as NetworkSpec | null | undefined)?.name;
+  const problems = new Problems(`network ${typeof name === "string" ? name : "without a name"}`);
+  const given = problems.shape(spec, KEYS);
   if (typeof given.name !== "string" || !NAME.test(given.name)) {
     problems.add("name", given.name, "1..32 of a-z 0-9 - _ . starting with a letter or digit");
   }

@@ -27,9 +27,23 @@ const NUMBERS = [
   ["networksMax", 1, 4096, 256],
 ] as const;
 
+const KEYS = {
+  underlay: "list",
+  vxlanPort: "value",
+  workers: "value",
+  fdbMax: "value",
+  portsMax: "value",
+  vtepsMax: "value",
+  routesMax: "value",
+  networksMax: "value",
+  link: "value",
+  persistent: "value",
+} as const;
+
 /** @throws InvalidInput */
-export function checkOptions(given: DataplaneOptions, link: Link): Options {
+export function checkOptions(options: DataplaneOptions, link: Link): Options {
   const problems = new Problems("data plane options");
+  const given = problems.shape(options, KEYS);
   const numbers = {} as Record<(typeof NUMBERS)[number][0], number>;
   for (const [name, low, high, preset] of NUMBERS) {
     const value = given[name] ?? preset;

@@ -79,7 +79,8 @@ export class PortSet {
           .filter((h) => h.alive)
           .map((h) => h.send({ do: "addPort", port: index, fd, reads: h.worker === port.reader })),
       );
-      tables.addPort(index, { network: wanted.network.index, mac: wanted.mac, mtu: wanted.mtu });
+      const { network, mac, mtu } = wanted;
+      tables.addPort(index, { network: network.index, mac, mtu, up: wanted.configure });
       this.#pointRoutes(port);
       await tables.publish();
       if (!wanted.adopt && wanted.configure) installDevice(link, wanted, opened);
@@ -181,7 +182,7 @@ export class PortSet {
     const all = [...this.#core.ports.values()].filter((p) => p.attached && p.leaving === undefined);
     const first = this.#watched;
     for (const [i, port] of all.entries()) {
-      if ((i - first + all.length) % all.length < WATCH_MAX) this.#look(port);
+      if (port.state === "created" || (i - first + all.length) % all.length < WATCH_MAX) this.#look(port);
       else this.#leaveIf(port, this.#misplaced(port));
     }
     this.#watched = all.length === 0 ? 0 : (first + WATCH_MAX) % all.length;
@@ -245,6 +246,11 @@ export class PortSet {
 
   #setState(port: Port, state: PortState): void {
     if (port.state === state) return;
+    if (port.state === "created" && !port.wanted.configure) {
+      // Until now nobody had brought the device up, and every flood to it would have been a drop.
+      this.#core.tables.setPortUp(port.index, true);
+      void this.#core.tables.publish();
+    }
     port.state = state;
     this.#core.emit({ type: "portState", id: port.id, network: port.network, state });
   }
