@@ -8,13 +8,10 @@
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import type { WeftHosts } from "./weft-hosts.js";
 
 export const SIDES = ["a", "b"] as const;
 export type Side = (typeof SIDES)[number];
-
-export const SYSTEMS = ["veth", "kernel-vxlan", "weft"] as const;
-export type SystemName = (typeof SYSTEMS)[number];
+export const other = (side: Side): Side => (side === "a" ? "b" : "a");
 
 /**
  * `offloads`: veth as the kernel makes it; 64 KiB super-frames cross the underlay whole and no checksum is computed.
@@ -28,29 +25,37 @@ export type Regime = (typeof REGIMES)[number];
 export const UNDERLAY_MTU = 1500;
 export const INNER_MTU = UNDERLAY_MTU - 50;
 export const VNI = 42;
-/** Not 4789, which weft listens on. */
-const KERNEL_VXLAN_PORT = 4790;
 
-export const underlayAddress = (side: Side): string => `10.9.0.${side === "a" ? 1 : 2}`;
-export const other = (side: Side): Side => (side === "a" ? "b" : "a");
-
-/** A system under test, ready to carry traffic. */
-export interface System {
-  readonly name: SystemName;
-  /** Namespace of the container on a side. */
-  container(side: Side): string;
-  /** Inner address of the container on a side. */
-  address(side: Side): string;
-  /** Where its frames cross from host to host: namespace and device, for offload switches and frame counts. */
-  wire(side: Side): { readonly netns: string; readonly device: string };
-  /** Daemons, where the system has any. */
-  readonly daemons?: WeftHosts;
+/** A network device and the namespace (as in `ip netns`) it is in. */
+export interface Device {
+  readonly netns: string;
+  readonly device: string;
 }
+
+/** Two hosts and the underlay between them. */
+export interface Hosts {
+  netns(side: Side): string;
+  /** Underlay address, without prefix length. */
+  address(side: Side): string;
+  /** Underlay device. */
+  wire(side: Side): Device;
+}
+
+/** A container on each side. */
+export interface Containers {
+  container(side: Side): string;
+  /** Inner address, without prefix length; all are /24. */
+  address(side: Side): string;
+}
+
+/** Where a program is found that an ordinary user's PATH may lack. */
+export const PATH = `${process.env.PATH ?? "/usr/bin:/bin"}:/usr/local/sbin:/usr/sbin:/sbin`;
 
 /** Runs a program; its error output becomes the message of the error. */
 export function run(program: string, ...args: string[]): string {
   try {
-    return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...process.env, PATH };
+    return execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], env });
   } catch (error) {
     const failed = error as NodeJS.ErrnoException & { stderr?: string };
     if (failed.code === "ENOENT") {
@@ -61,83 +66,77 @@ export function run(program: string, ...args: string[]): string {
   }
 }
 
-function makeNamespace(name: string): void {
+export function makeNamespace(name: string): void {
   run("ip", "netns", "add", name);
   run("ip", "-n", name, "link", "set", "lo", "up");
 }
 
-/** A veth pair between two namespaces, both ends up, with addresses. */
-function joinVeth(ends: readonly { netns: string; device: string; address: string }[], mtu: number): void {
-  const [x, y] = ends;
-  if (!x || !y) throw new Error("bench: a veth pair has two ends");
-  run("ip", "link", "add", x.device, "netns", x.netns, "type", "veth", "peer", "name", y.device, "netns", y.netns);
-  for (const end of ends) {
-    run("ip", "-n", end.netns, "address", "add", end.address, "dev", end.device);
-    run("ip", "-n", end.netns, "link", "set", end.device, "mtu", String(mtu), "up");
-  }
+/**
+ * Sets a kernel setting of a namespace.
+ * @param name with slashes, as below /proc/sys
+ */
+export function setting(netns: string, name: string, value: string): void {
+  run("nsenter", `--net=/run/netns/${netns}`, "sh", "-c", `echo ${value} > /proc/sys/${name}`);
 }
 
-/** The private /run, and the hosts with their underlay. Call once, first. */
-export function makeHosts(): void {
+/** Runs `ethtool` on a device. */
+export function ethtool({ netns, device }: Device, ...args: readonly string[]): string {
+  const [flag = "", ...rest] = args;
+  return run("nsenter", `--net=/run/netns/${netns}`, "ethtool", flag, device, ...rest);
+}
+
+/** Gives a device its address, if it has one, its MTU, and sets it up. */
+export function raise({ netns, device }: Device, mtu: number, address?: string): void {
+  if (address !== undefined) run("ip", "-n", netns, "address", "add", `${address}/24`, "dev", device);
+  run("ip", "-n", netns, "link", "set", device, "mtu", String(mtu), "up");
+}
+
+/** Moves a device into another namespace as its eth0. */
+export function moveToContainer(from: Device, netns: string, mtu: number, address: string): void {
+  run("ip", "-n", from.netns, "link", "set", from.device, "netns", netns, "name", "eth0");
+  raise({ netns, device: "eth0" }, mtu, address);
+}
+
+/** A veth pair; both ends are down and without addresses. */
+export function joinVeth(x: Device, y: Device): void {
+  run("ip", "link", "add", x.device, "netns", x.netns, "type", "veth", "peer", "name", y.device, "netns", y.netns);
+}
+
+/** A private /run. Call once, first. */
+export function makeLab(): void {
   run("mount", "-t", "tmpfs", "tmpfs", "/run");
   mkdirSync("/run/netns");
-  for (const side of SIDES) makeNamespace(`host-${side}`);
-  joinVeth(
-    SIDES.map((side) => ({ netns: `host-${side}`, device: "under", address: `${underlayAddress(side)}/24` })),
-    UNDERLAY_MTU,
-  );
 }
 
-function makeContainers(name: string): Pick<System, "container"> {
-  const container = (side: Side): string => `${name}-${side}`;
-  for (const side of SIDES) makeNamespace(container(side));
-  return { container };
-}
-
-/** The ceiling: the containers joined by a veth pair of their own, with the inner MTU so that segments are equal. */
-export function makeVeth(): System {
-  const containers = makeContainers("veth");
-  const address = (side: Side): string => `10.10.0.${side === "a" ? 1 : 2}`;
-  joinVeth(
-    SIDES.map((side) => ({ netns: containers.container(side), device: "eth0", address: `${address(side)}/24` })),
-    INNER_MTU,
-  );
-  return {
-    name: "veth",
-    ...containers,
-    address,
-    wire: (side) => ({ netns: containers.container(side), device: "eth0" }),
+/**
+ * Two hosts with an underlay of their own.
+ * @param name of the pair, and what its namespaces begin with
+ * @param net the underlay is 10.NET.0.0/24
+ */
+export function makeHosts(name = "host", net = 9): Hosts {
+  const hosts: Hosts = {
+    netns: (side) => `${name}-${side}`,
+    address: (side) => `10.${net}.0.${side === "a" ? 1 : 2}`,
+    wire: (side) => ({ netns: `${name}-${side}`, device: "under" }),
   };
+  for (const side of SIDES) makeNamespace(hosts.netns(side));
+  joinVeth(hosts.wire("a"), hosts.wire("b"));
+  for (const side of SIDES) raise(hosts.wire(side), UNDERLAY_MTU, hosts.address(side));
+  return hosts;
 }
 
-/** The kernel's own VXLAN device, moved into the container: the shortest path the kernel has, no bridge, no veth. */
-export function makeKernelVxlan(): System {
-  const containers = makeContainers("vxlan");
-  const address = (side: Side): string => `10.11.0.${side === "a" ? 1 : 2}`;
-  for (const side of SIDES) {
-    const [host, netns] = [`host-${side}`, containers.container(side)];
-    run(
-      ...(["ip", "-n", host, "link", "add", "vxlan0", "type", "vxlan", "id", String(VNI)] as const),
-      ...(["local", underlayAddress(side), "remote", underlayAddress(other(side))] as const),
-      ...(["dstport", String(KERNEL_VXLAN_PORT), "dev", "under"] as const),
-    );
-    run("ip", "-n", host, "link", "set", "vxlan0", "netns", netns, "name", "eth0");
-    run("ip", "-n", netns, "address", "add", `${address(side)}/24`, "dev", "eth0");
-    run("ip", "-n", netns, "link", "set", "eth0", "mtu", String(INNER_MTU), "up");
-  }
-  return { name: "kernel-vxlan", ...containers, address, wire: (side) => ({ netns: `host-${side}`, device: "under" }) };
-}
+/** Subnets of containers are 10.10.0.0/24 and up; 10.5 to 10.9 are the hosts'. */
+let lastNet = 9;
 
-/** weft: one daemon per host, the container's eth0 is its TAP. */
-export async function makeWeft(start: (system: Omit<System, "daemons">) => Promise<WeftHosts>): Promise<System> {
-  const containers = makeContainers("weft");
-  const system: Omit<System, "daemons"> = {
-    name: "weft",
-    ...containers,
-    address: (side) => `10.12.0.${side === "a" ? 1 : 2}`,
-    wire: (side) => ({ netns: `host-${side}`, device: "under" }),
+/** Two empty namespaces with a subnet of their own. */
+export function makeContainers(name: string): Containers {
+  const net = ++lastNet;
+  const containers: Containers = {
+    container: (side) => `${name}-${side}`,
+    address: (side) => `10.${net}.0.${side === "a" ? 1 : 2}`,
   };
-  return { ...system, daemons: await start(system) };
+  for (const side of SIDES) makeNamespace(containers.container(side));
+  return containers;
 }
 
 /** What makes a datagram longer than the MTU, or leaves its checksum undone. Names as in `ethtool -k`. */
@@ -147,41 +146,51 @@ const SHORTCUTS = [
   ...["tx-gso-list", "generic-segmentation-offload"],
 ];
 
+/** Something that crosses from host to host, or not: what setRegime() and wireCounts() need of a system. */
+export interface Wired {
+  /** Where its frames cross; undefined where both containers are on one host. */
+  readonly wire?: (side: Side) => Device;
+}
+
 /** Switches the underlay of every system (for veth: the veth itself) to a regime. */
-export function setRegime(regime: Regime, systems: readonly System[]): void {
-  const devices = new Map<string, { netns: string; device: string }>();
+export function setRegime(regime: Regime, systems: readonly Wired[]): void {
+  const devices = new Map<string, Device>();
   for (const system of systems) {
     for (const side of SIDES) {
-      const wire = system.wire(side);
-      devices.set(`${wire.netns} ${wire.device}`, wire);
+      const wire = system.wire?.(side);
+      if (wire) devices.set(`${wire.netns} ${wire.device}`, wire);
     }
   }
   const state = regime === "wire" ? "off" : "on";
   const switches = SHORTCUTS.flatMap((name) => [name, state]);
-  for (const { netns, device } of devices.values()) {
-    run(
-      "nsenter",
-      `--net=/run/netns/${netns}`,
-      "ethtool",
-      "-K",
-      device,
-      ...switches,
-      "gro",
-      regime === "wire" ? "on" : "off",
-    );
-  }
+  for (const wire of devices.values()) ethtool(wire, "-K", ...switches, "gro", regime === "wire" ? "on" : "off");
 }
 
-/** Frames and octets a wire end has sent, both as the kernel counts them (a super-frame counts once). */
-export function wireCounts(system: System): { frames: number; octets: number } {
-  let frames = 0;
-  let octets = 0;
+/** What the two wire ends of a system have sent and dropped, as the kernel counts (a super-frame counts once). */
+export interface WireCounts {
+  readonly frames: number;
+  readonly octets: number;
+  /** Frames dropped on the way in or out. */
+  readonly drops: number;
+}
+
+interface LinkCounts {
+  readonly rx: { readonly dropped: number; readonly errors: number };
+  readonly tx: { readonly packets: number; readonly bytes: number; readonly dropped: number; readonly errors: number };
+}
+
+/** Zeroes where the system has no wire. */
+export function wireCounts(system: Wired): WireCounts {
+  let [frames, octets, drops] = [0, 0, 0];
   for (const side of SIDES) {
-    const { netns, device } = system.wire(side);
-    const text = run("ip", "-n", netns, "-json", "-statistics", "link", "show", "dev", device);
-    const [link] = JSON.parse(text) as { stats64: { tx: { packets: number; bytes: number } } }[];
-    frames += link?.stats64.tx.packets ?? 0;
-    octets += link?.stats64.tx.bytes ?? 0;
+    const wire = system.wire?.(side);
+    if (!wire) continue;
+    const text = run("ip", "-n", wire.netns, "-json", "-statistics", "link", "show", "dev", wire.device);
+    const stats = (JSON.parse(text) as { stats64: LinkCounts }[])[0]?.stats64;
+    if (!stats) continue;
+    frames += stats.tx.packets;
+    octets += stats.tx.bytes;
+    drops += stats.rx.dropped + stats.rx.errors + stats.tx.dropped + stats.tx.errors;
   }
-  return { frames, octets };
+  return { frames, octets, drops };
 }

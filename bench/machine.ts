@@ -55,6 +55,28 @@ export function processCpu(pid: number): number {
   }
 }
 
+/**
+ * The same to the nanosecond, from the scheduler: for daemons that do almost nothing. Threads that have ended do not
+ * count. NaN where the kernel keeps no such account.
+ */
+export function idleCpu(pid: number): number {
+  try {
+    const tasks = readdirSync(`/proc/${pid}/task`);
+    return tasks.reduce((sum, tid) => {
+      const [ns] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(" ");
+      return sum + Number(ns) / 1e9;
+    }, 0);
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** Octets of a process in memory, shared ones included. NaN when it is gone. */
+export function residentOctets(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readLine(`/proc/${pid}/status`) ?? "");
+  return kib ? Number(kib[1]) * 1024 : Number.NaN;
+}
+
 function readLine(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8").trim();

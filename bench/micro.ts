@@ -9,7 +9,7 @@ import Benchmark from "benchmark";
 import { openChecksum, udpFrame } from "./frames.js";
 import { type Row, row } from "./result.js";
 import { spread } from "./stats.js";
-import { BenchSwitch, VNI, WORKER } from "./switch.js";
+import { BenchSwitch, VNI } from "./switch.js";
 
 export interface MicroAsk {
   /** Seconds Benchmark.js may spend on one function. */
@@ -25,6 +25,7 @@ const KNOWN = 50_000;
 /** MACs that take turns as strangers: far more than the FDB holds, so that each is new again. */
 const STRANGERS = 400_000;
 const TICK = 1;
+const WORKER = 0;
 
 interface Body {
   readonly name: string;
@@ -55,8 +56,8 @@ function macList(sw: BenchSwitch, address: number, first: number, count: number,
 
 async function bodies(): Promise<Body[]> {
   const sw = await BenchSwitch.open({ mac: MAC_A, vtep: VTEP });
-  const { exports } = sw;
-  const owner = ((ENUM.KIND.VTEP << 24) | sw.vtep) >>> 0;
+  const { exports, shared } = sw;
+  const owner = ((ENUM.KIND.VTEP << 24) | shared.vtep) >>> 0;
   const hot = sw.spare;
   const knownList = hot + 8 * N;
   const unknownList = knownList + 8 * KNOWN;
@@ -67,7 +68,15 @@ async function bodies(): Promise<Body[]> {
   const learnKnown = (): void => {
     exports.flush(WORKER, 0xffff_ffff);
     for (let i = 0; i < KNOWN; i += N) {
-      exports.learnBatch(WORKER, sw.network, knownList + 8 * i, Math.min(N, KNOWN - i), owner, sw.vtepGeneration, TICK);
+      exports.learnBatch(
+        WORKER,
+        shared.network,
+        knownList + 8 * i,
+        Math.min(N, KNOWN - i),
+        owner,
+        shared.vtepGeneration,
+        TICK,
+      );
     }
   };
   const expect = (what: string, got: number, wanted: number): void => {
@@ -82,11 +91,11 @@ async function bodies(): Promise<Body[]> {
   };
   const header = Buffer.from([8, 0, 0, 0, 0, 0, VNI, 0]);
   const stageDatagrams = (): void => {
-    for (let i = 0; i < N; i++) sw.stageDatagram(i, Buffer.concat([header, udpFrame(MAC_B, MAC_A, i % 16, 64)]), VTEP);
+    for (let i = 0; i < N; i++) sw.stageDatagram(i, [header, udpFrame(MAC_B, MAC_A, i % 16, 64)], VTEP);
   };
   let tick = TICK;
   const learn = (address: number, t: number): void =>
-    exports.learnBatch(WORKER, sw.network, address, N, owner, sw.vtepGeneration, t);
+    exports.learnBatch(WORKER, shared.network, address, N, owner, shared.vtepGeneration, t);
   const checksums = [64, 256, 1400, 9000, 65_535].map((size): Body => {
     const times = Math.ceil(65_535 / size);
     return {
@@ -112,16 +121,16 @@ async function bodies(): Promise<Body[]> {
       before: () => {
         learnKnown();
         learn(hot, TICK);
-        expect("known MACs found", exports.lookupBatch(WORKER, sw.network, hot, N, TICK), N);
+        expect("known MACs found", exports.lookupBatch(WORKER, shared.network, hot, N, TICK), N);
       },
-      call: () => void exports.lookupBatch(WORKER, sw.network, hot, N, TICK),
+      call: () => void exports.lookupBatch(WORKER, shared.network, hot, N, TICK),
     },
     {
       name: "FDB hit, 50,000 MACs in turn",
       item: "MAC",
       items: N,
       before: learnKnown,
-      call: () => void exports.lookupBatch(WORKER, sw.network, known(), N, TICK),
+      call: () => void exports.lookupBatch(WORKER, shared.network, known(), N, TICK),
     },
     {
       name: "FDB miss",
@@ -129,9 +138,9 @@ async function bodies(): Promise<Body[]> {
       items: N,
       before: () => {
         learnKnown();
-        expect("unknown MACs found", exports.lookupBatch(WORKER, sw.network, unknown(), N, TICK), 0);
+        expect("unknown MACs found", exports.lookupBatch(WORKER, shared.network, unknown(), N, TICK), 0);
       },
-      call: () => void exports.lookupBatch(WORKER, sw.network, unknown(), N, TICK),
+      call: () => void exports.lookupBatch(WORKER, shared.network, unknown(), N, TICK),
     },
     {
       name: "FDB learn, seen this second already",
@@ -166,7 +175,7 @@ async function bodies(): Promise<Body[]> {
       item: "frame",
       items: N,
       before: () => stage(64),
-      call: () => exports.encapBatch(WORKER, N, sw.vtep),
+      call: () => exports.encapBatch(WORKER, N, shared.vtep),
     },
     {
       name: "decap (VXLAN header, VNI, sender)",

@@ -1,12 +1,14 @@
 /**
- * The path in memory: frames from a container on A through A's egress and B's ingress to a container on B, without any
- * system call. What the kernel would do in between (filling slots and descriptors, answering operations) is done by
- * hand and is not on the clock; the four WASM calls of a batch are.
+ * The path in memory: from a container's frame on A to the delivered frame on B without any system call, for small
+ * frames, for super-frames, and with two workers at once over the same tables.
  */
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { LIMIT } from "@weft/dataplane-wasm/abi";
-import { openChecksum, udpFrame } from "./frames.js";
+import { MTU, Pair, SEGMENTS, type Spent, smallFrames, superFrames } from "./path-pair.js";
+import type { LoadName, ThreadAsk, ThreadStart } from "./path-thread.js";
 import { type Row, row } from "./result.js";
-import { BenchSwitch, WORKER } from "./switch.js";
+import { spread } from "./stats.js";
 
 export interface PathAsk {
   readonly rounds: number;
@@ -14,139 +16,109 @@ export interface PathAsk {
   readonly seconds: number;
 }
 
-const MAC_A = 0x0200_0000_000a;
-const MAC_B = 0x0200_0000_000b;
-const A = [192, 0, 2, 1] as const;
-const B = [192, 0, 2, 2] as const;
 const SIZES = [64, 512, 1400];
 /** Frames per call: the loop hands over what one poll found. */
 const BATCHES = [1, 16, LIMIT.BATCH_MAX];
-const FLOWS = 16;
-const MTU = 1450;
-
-interface Pair {
-  readonly a: BenchSwitch;
-  readonly b: BenchSwitch;
-}
-
-/** Carries one batch from A to B. @returns nanoseconds spent in egress and in ingress. */
-function carry({ a, b }: Pair, images: readonly Uint8Array[], nowMs: number): { egress: number; ingress: number } {
-  const n = images.length;
-  for (let i = 0; i < n; i++) a.stageFrame(i, images[i] as Uint8Array);
-  const t0 = process.hrtime.bigint();
-  a.exports.begin(WORKER);
-  const sent = a.exports.egress(WORKER, 0, n, nowMs);
-  const t1 = process.hrtime.bigint();
-  const ops = a.waiting;
-  for (let i = 0; i < ops; i++) {
-    const { octets } = a.operation(i);
-    b.stageDatagram(i, octets, A);
-    a.answer(i, octets.length);
-  }
-  const t2 = process.hrtime.bigint();
-  a.exports.complete(WORKER);
-  b.exports.begin(WORKER);
-  const received = b.exports.ingress(WORKER, 0, ops, nowMs);
-  const t3 = process.hrtime.bigint();
-  const delivered = b.waiting;
-  for (let i = 0; i < delivered; i++) b.answer(i, 1);
-  const t4 = process.hrtime.bigint();
-  b.exports.complete(WORKER);
-  const t5 = process.hrtime.bigint();
-  if (sent !== n || ops !== n || received !== n || delivered !== n) {
-    throw new Error(
-      `bench: ${n} frames became ${sent} judged, ${ops} sent, ${received} received, ${delivered} delivered`,
-    );
-  }
-  // A's complete() stands between t2 and t3 and counts as ingress time of the pair; the sum is what matters.
-  return { egress: Number(t1 - t0), ingress: Number(t3 - t2 + (t5 - t4)) };
-}
-
-/** Each side learns the other's MAC, as it does from the first ARP exchange. */
-function introduce({ a, b }: Pair): void {
-  const header = Buffer.from([8, 0, 0, 0, 0, 0, 42, 0]);
-  a.stageDatagram(0, Buffer.concat([header, udpFrame(MAC_B, MAC_A, 0, 64)]), B);
-  a.exports.ingress(WORKER, 0, 1, 1000);
-  a.exports.complete(WORKER);
-  b.stageDatagram(0, Buffer.concat([header, udpFrame(MAC_A, MAC_B, 0, 64)]), A);
-  b.exports.ingress(WORKER, 0, 1, 1000);
-  b.exports.complete(WORKER);
-}
-
-/** Nanoseconds per frame over `seconds` of clock time. */
-function measure(pair: Pair, images: readonly Uint8Array[], seconds: number): { egress: number; ingress: number } {
-  let egress = 0;
-  let ingress = 0;
-  let frames = 0;
-  while (egress + ingress < seconds * 1e9) {
-    const spent = carry(pair, images, 1000);
-    egress += spent.egress;
-    ingress += spent.ingress;
-    frames += images.length;
-  }
-  return { egress: egress / frames, ingress: ingress / frames };
-}
-
-/** Nanoseconds to copy one frame once, from slot to slot, in the same module: nothing that touches a frame is faster. */
-function measureCopy({ a }: Pair, size: number, seconds: number): number {
-  const n = LIMIT.BATCH_MAX;
-  const calls = 64;
-  let spent = 0;
-  let frames = 0;
-  while (spent < seconds * 1e9) {
-    const t0 = process.hrtime.bigint();
-    for (let i = 0; i < calls; i++) a.exports.copyBatch(a.at("SLOTS"), LIMIT.SLOT_SIZE, LIMIT.SLOT_SIZE / 2, size, n);
-    spent += Number(process.hrtime.bigint() - t0);
-    frames += calls * n;
-  }
-  return spent / frames;
-}
+/** Super-frames per call. */
+const SUPER_BATCHES = [1, 8];
+const FACTS = { suite: "path", layer: 2, cipher: "none", mtu: MTU } as const;
 
 export async function path(ask: PathAsk): Promise<Row[]> {
-  const pair: Pair = {
-    a: await BenchSwitch.open({ mac: MAC_A, vtep: B }),
-    b: await BenchSwitch.open({ mac: MAC_B, vtep: A }),
-  };
-  introduce(pair);
-  const header = openChecksum();
-  const image = (size: number, i: number): Buffer => Buffer.concat([header, udpFrame(MAC_A, MAC_B, i % FLOWS, size)]);
-  const series = SIZES.flatMap((size) =>
-    BATCHES.map((batch) => ({
-      size,
-      batch,
-      images: Array.from({ length: batch }, (_, i) => image(size, i)),
-      both: [] as number[],
-      egress: [] as number[],
-      ingress: [] as number[],
-    })),
-  );
+  const pair = await Pair.open();
+  const copied = (load: { size: number }, s: Spent): number => (load.size * 8) / (s.egress + s.ingress);
+  const series = [
+    ...SIZES.flatMap((size) => BATCHES.map((batch) => ({ batch, load: smallFrames(size, batch) }))),
+    ...SUPER_BATCHES.map((batch) => ({ batch, load: superFrames(batch) })),
+  ].map((s) => ({ ...s, spent: [] as Spent[] }));
   const copies = SIZES.map((size) => ({ size, samples: [] as number[] }));
   // Until V8 has compiled all of it with its optimising compiler.
-  for (const s of series) measure(pair, s.images, Math.min(0.1, ask.seconds));
+  for (const s of series) pair.measure(s.load, Math.min(0.1, ask.seconds));
   for (let round = 0; round < ask.rounds; round++) {
-    for (const s of series) {
-      const spent = measure(pair, s.images, ask.seconds / 4);
-      s.egress.push(spent.egress);
-      s.ingress.push(spent.ingress);
-      s.both.push(spent.egress + spent.ingress);
-    }
-    for (const c of copies) c.samples.push(measureCopy(pair, c.size, ask.seconds / 4));
+    for (const s of series) s.spent.push(pair.measure(s.load, ask.seconds / 4));
+    for (const c of copies) c.samples.push(pair.measureCopy(c.size, ask.seconds / 4));
   }
   const rows: Row[] = [];
-  for (const size of SIZES) {
-    for (const s of series.filter((x) => x.size === size)) {
-      const part = { suite: "path", size, unit: "ns/frame", layer: 2, cipher: "none", mtu: MTU } as const;
-      const of = `${s.batch} per call`;
-      rows.push(row({ ...part, name: `egress + ingress, ${of}` }, s.both));
-      if (s.batch === LIMIT.BATCH_MAX) {
-        rows.push(
-          row({ ...part, name: `egress, ${of}` }, s.egress),
-          row({ ...part, name: `ingress, ${of}` }, s.ingress),
-        );
-      }
-    }
-    const copy = copies.find((c) => c.size === size)?.samples ?? [];
-    rows.push(row({ suite: "path", size, unit: "ns/frame", name: "copying the frame once" }, copy));
+  for (const { batch, load, spent } of series) {
+    const isSuper = load.frames > 1;
+    const facts = { ...FACTS, size: load.size, unit: isSuper ? "ns/super-frame" : "ns/frame" };
+    const of = `${isSuper ? `super-frames of ${SEGMENTS} segments, ` : ""}${batch} per call`;
+    const more = { gigabitsPerSecond: spread(spent.map((s) => copied(load, s))) };
+    rows.push(
+      row(
+        { ...facts, name: `egress + ingress, ${of}`, more },
+        spent.map((s) => s.egress + s.ingress),
+      ),
+    );
+    if (batch !== LIMIT.BATCH_MAX && !isSuper) continue;
+    rows.push(
+      row(
+        { ...facts, name: `egress, ${of}` },
+        spent.map((s) => s.egress),
+      ),
+      row(
+        { ...facts, name: `ingress, ${of}` },
+        spent.map((s) => s.ingress),
+      ),
+    );
   }
+  for (const { size, samples } of copies) {
+    rows.push(row({ suite: "path", size, unit: "ns/frame", name: "copying the frame once" }, samples));
+  }
+  rows.push(...(await twoWorkers(pair, ask)));
   return rows;
+}
+
+/** Workers 0 and 1 of the same switches on two threads: alone and at once, in turn. */
+async function twoWorkers(pair: Pair, ask: PathAsk): Promise<Row[]> {
+  const loads: readonly { load: LoadName; batch: number; size: number }[] = [
+    { load: 64, batch: LIMIT.BATCH_MAX, size: 64 },
+    { load: 1400, batch: LIMIT.BATCH_MAX, size: 1400 },
+    { load: "super", batch: 8, size: superFrames(1).size },
+  ];
+  const threads = [0, 1].map(
+    (worker) =>
+      new Worker(new URL("./path-thread.js", import.meta.url), {
+        workerData: { shared: pair.shared, worker } satisfies ThreadStart,
+      }),
+  );
+  /** Frames (images) per second summed over the threads. */
+  const rate = async (who: readonly Worker[], load: LoadName, batch: number, seconds: number): Promise<number> => {
+    const gate = new SharedArrayBuffer(4);
+    const answers = who.map(async (thread): Promise<Spent> => {
+      const heard = once(thread, "message") as Promise<[Spent]>;
+      thread.postMessage({ load, batch, seconds, gate, threads: who.length } satisfies ThreadAsk);
+      return (await heard)[0];
+    });
+    return (await Promise.all(answers)).reduce((sum, s) => sum + 1e9 / (s.egress + s.ingress), 0);
+  };
+  try {
+    const rows: Row[] = [];
+    for (const { load, batch, size } of loads) {
+      const alone: number[] = [];
+      const both: number[] = [];
+      for (const thread of threads) await rate([thread], load, batch, Math.min(0.1, ask.seconds));
+      for (let round = 0; round < ask.rounds; round++) {
+        // Each thread alone in every other round: cores need not be equal.
+        alone.push(await rate([threads[round % 2] as Worker], load, batch, ask.seconds / 4));
+        both.push(await rate(threads, load, batch, ask.seconds / 4));
+      }
+      const facts = { ...FACTS, size, name: `two workers at once, ${batch} per call` } as const;
+      rows.push(
+        row(
+          {
+            ...facts,
+            unit: "× one worker",
+            more: {
+              oneWorkerPerSecond: { ...spread(alone), samples: alone },
+              twoWorkersPerSecond: { ...spread(both), samples: both },
+            },
+          },
+          both.map((value, i) => value / (alone[i] as number)),
+        ),
+      );
+    }
+    return rows;
+  } finally {
+    await Promise.all(threads.map((thread) => thread.terminate()));
+  }
 }

@@ -1,297 +1,102 @@
 /*
  * The traffic programs of the end-to-end bench: one small program, so that as little of the box as possible is spent
- * on measuring. Compiled by the bench itself (peer.ts).
+ * on measuring. Compiled by the bench itself (peer.ts); its parts are in traffic/.
  *
- *   peer tcp-recv ADDR PORT WARM SECONDS    takes one connection and measures what arrives
- *   peer tcp-send ADDR PORT                 sends until the other side closes
- *   peer udp-recv ADDR PORT WARM SECONDS    counts datagrams and gaps in their numbers
- *   peer udp-send ADDR PORT OCTETS          sends numbered datagrams as fast as the kernel takes them
- *   peer echo     ADDR PORT                 sends every datagram back
- *   peer ping     ADDR PORT WARM SECONDS OCTETS   one datagram there and back at a time
+ *   peer tcp-recv ADDR PORT WARM SECONDS [STREAMS]     takes the connections and measures what arrives over all
+ *   peer tcp-send ADDR PORT [STREAMS]                  sends until the other side closes
+ *   peer udp-recv ADDR PORT WARM SECONDS               counts datagrams, gaps, late ones, duplicates; latency
+ *   peer udp-send ADDR PORT OCTETS [RATE [FLOWS [SECONDS]]]
+ *                                                      sends numbered, time-stamped datagrams; see below
+ *   peer echo     ADDR PORT                            sends every datagram back
+ *   peer ping     ADDR PORT WARM SECONDS OCTETS        one datagram there and back at a time
+ *
+ *   peer serve    ADDR PORT                            answers tests until it is ended, on PORT and PORT + 1
+ *   peer to       ADDR PORT TEST ARGS…                 does one of these with the server there:
+ *                     tcp STREAMS WARM SECONDS             from here to there
+ *                     tcp-back STREAMS WARM SECONDS        from there to here
+ *                     udp OCTETS RATE FLOWS WARM SECONDS   from here to there
+ *                     ping OCTETS WARM SECONDS
  *
  * Receivers print "listening", then "start" where the measured window begins (WARM seconds after the first data), and
- * at its end one line of JSON. Times are seconds, sizes octets. Errors go to stderr with exit code 1.
+ * at its end one line of JSON. Datagram senders print one line of JSON when SIGTERM or SIGINT ends them or their time
+ * is over. Times are seconds, sizes octets of payload. Errors go to stderr with exit code 1.
+ *
+ * OCTETS is 16 to 2048 or "imix" (7:4:1 of 64, 594 and 1418 octets of frame). RATE is datagrams per second, 0 for as
+ * fast as the kernel takes them. FLOWS is how many source ports are used in turn (a raw socket: needs CAP_NET_RAW);
+ * 0, the default, is an ordinary socket.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include "traffic/peer.h"
+
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
-#define BATCH 64
-#define TCP_CHUNK (256 * 1024)
-#define SOCKET_BUFFER (4 * 1024 * 1024)
-#define DATAGRAM_MAX 65507
-
-static void fail(const char *what) {
-    fprintf(stderr, "peer: %s: %s\n", what, strerror(errno));
-    exit(1);
+static unsigned streams_of(const char *text) {
+    int streams = atoi(text);
+    if (streams < 1 || streams > STREAMS_MAX) fail_plain("STREAMS: 1 to 64");
+    return (unsigned)streams;
 }
 
-static void say(const char *line) {
-    puts(line);
-    fflush(stdout);
+static void print_received(struct received r) {
+    char members[512];
+    format_received(r, true, members, sizeof members);
+    printf("{%s}\n", members);
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-struct address {
-    struct sockaddr_storage storage;
-    socklen_t length;
-};
-
-static struct address parse(const char *text, const char *port) {
-    struct address a;
-    memset(&a, 0, sizeof a);
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&a.storage;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a.storage;
-    uint16_t number = htons((uint16_t)atoi(port));
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = number;
-        a.length = sizeof *v4;
-    } else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = number;
-        a.length = sizeof *v6;
+/* argv[1] is the role, the rest its arguments. Returns whether there is such a role with so many arguments. */
+static bool run(int argc, char **argv) {
+    const char *role = argv[1];
+    int fds[STREAMS_MAX];
+    if (argc < 4) return false;
+    struct address a = parse(argv[2], argv[3]);
+    if (!strcmp(role, "tcp-recv") && (argc == 6 || argc == 7)) {
+        unsigned streams = argc == 7 ? streams_of(argv[6]) : 1;
+        int listener = tcp_listen(a);
+        say("listening");
+        tcp_accept(listener, fds, streams);
+        struct tcp_received r = tcp_receive(fds, streams, atof(argv[4]), atof(argv[5]), true);
+        printf("{\"bytes\":%llu,\"seconds\":%.6f}\n", (unsigned long long)r.bytes, r.seconds);
+    } else if (!strcmp(role, "tcp-send") && (argc == 4 || argc == 5)) {
+        unsigned streams = argc == 5 ? streams_of(argv[4]) : 1;
+        tcp_connect(a, fds, streams);
+        struct tcp_sent s = tcp_send(fds, streams);
+        printf("{\"retransmits\":%u,\"mss\":%u}\n", s.retransmits, s.mss);
+    } else if (!strcmp(role, "udp-recv") && argc == 6) {
+        int fd = open_socket(SOCK_DGRAM, a, false);
+        say("listening");
+        print_received(udp_receive(fd, atof(argv[4]), atof(argv[5]), true));
+    } else if (!strcmp(role, "udp-send") && argc >= 5 && argc <= 8) {
+        int flows = argc > 6 ? atoi(argv[6]) : 0;
+        if (flows < 0 || flows > 40000) fail_plain("FLOWS: 0 to 40000");
+        stop_on_signals();
+        print_sent(udp_send(a, parse_octets(argv[4]), argc > 5 ? atof(argv[5]) : 0, (unsigned)flows,
+                            argc > 7 ? atof(argv[7]) : 0));
+    } else if (!strcmp(role, "echo") && argc == 4) {
+        int fd = open_socket(SOCK_DGRAM, a, false);
+        say("listening");
+        echo(fd);
+    } else if (!strcmp(role, "ping") && argc == 7) {
+        char members[512];
+        int octets = atoi(argv[6]);
+        if (octets < 8 || octets > 65507) fail_plain("OCTETS: 8 to 65507");
+        int fd = open_socket(SOCK_DGRAM, a, true);
+        format_round_trips(ping(fd, atof(argv[4]), atof(argv[5]), (size_t)octets, true), members, sizeof members);
+        printf("{%s}\n", members);
+    } else if (!strcmp(role, "serve") && argc == 4) {
+        serve(a);
+    } else if (!strcmp(role, "to") && argc > 5) {
+        run_test(a, argv + 4, argc - 4);
     } else {
-        errno = EINVAL;
-        fail(text);
+        return false;
     }
-    return a;
-}
-
-/* A socket bound to the address, or connected to it. */
-static int open_socket(int type, struct address a, int connected) {
-    int fd = socket(a.storage.ss_family, type | SOCK_CLOEXEC, 0);
-    if (fd < 0) fail("socket");
-    int one = 1, size = SOCKET_BUFFER;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (type == SOCK_DGRAM) {
-        /* TCP is left to size its own buffers, as applications do. Where FORCE is refused the plain call must do. */
-        if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
-            setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    }
-    if (connected) {
-        if (connect(fd, (struct sockaddr *)&a.storage, a.length) < 0) fail("connect");
-    } else if (bind(fd, (struct sockaddr *)&a.storage, a.length) < 0) {
-        fail("bind");
-    }
-    return fd;
-}
-
-static void tcp_receive(struct address a, double warm, double seconds) {
-    int listener = open_socket(SOCK_STREAM, a, 0);
-    if (listen(listener, 1) < 0) fail("listen");
-    say("listening");
-    int fd = accept(listener, NULL, NULL);
-    if (fd < 0) fail("accept");
-    char *buffer = malloc(TCP_CHUNK);
-    if (!buffer) fail("malloc");
-    double begin = now() + warm, end = 0;
-    uint64_t bytes = 0;
-    for (;;) {
-        ssize_t n = recv(fd, buffer, TCP_CHUNK, 0);
-        if (n < 0) fail("recv");
-        if (n == 0) {
-            errno = ECONNRESET;
-            fail("the sender stopped early");
-        }
-        double t = now();
-        if (end == 0) {
-            if (t < begin) continue;
-            say("start");
-            begin = t;
-            end = t + seconds;
-            continue;
-        }
-        bytes += (uint64_t)n;
-        if (t >= end) {
-            printf("{\"bytes\":%llu,\"seconds\":%.6f}\n", (unsigned long long)bytes, t - begin);
-            return;
-        }
-    }
-}
-
-static void tcp_send(struct address a) {
-    int fd = open_socket(SOCK_STREAM, a, 1);
-    char *buffer = malloc(TCP_CHUNK);
-    if (!buffer) fail("malloc");
-    memset(buffer, 'w', TCP_CHUNK);
-    while (send(fd, buffer, TCP_CHUNK, MSG_NOSIGNAL) > 0) {}
-    struct tcp_info info;
-    socklen_t length = sizeof info;
-    memset(&info, 0, sizeof info);
-    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
-    printf("{\"retransmits\":%u,\"mss\":%u}\n", info.tcpi_total_retrans, info.tcpi_snd_mss);
-}
-
-struct batch {
-    struct mmsghdr messages[BATCH];
-    struct iovec iovecs[BATCH];
-    char *octets;
-};
-
-static struct batch *make_batch(size_t size) {
-    struct batch *b = calloc(1, sizeof *b);
-    if (!b || !(b->octets = calloc(BATCH, size))) fail("malloc");
-    for (int i = 0; i < BATCH; i++) {
-        b->iovecs[i].iov_base = b->octets + (size_t)i * size;
-        b->iovecs[i].iov_len = size;
-        b->messages[i].msg_hdr.msg_iov = &b->iovecs[i];
-        b->messages[i].msg_hdr.msg_iovlen = 1;
-    }
-    return b;
-}
-
-static void udp_receive(struct address a, double warm, double seconds) {
-    int fd = open_socket(SOCK_DGRAM, a, 0);
-    struct batch *b = make_batch(2048);
-    say("listening");
-    double begin = 0, end = 0;
-    uint64_t count = 0, bytes = 0, first = 0, last = 0;
-    for (;;) {
-        int n = recvmmsg(fd, b->messages, BATCH, MSG_WAITFORONE, NULL);
-        if (n < 0) fail("recvmmsg");
-        double t = now();
-        if (begin == 0) begin = t + warm;
-        if (end == 0) {
-            if (t < begin) continue;
-            say("start");
-            begin = t;
-            end = t + seconds;
-            memcpy(&first, b->iovecs[n - 1].iov_base, 8);
-            last = first;
-            continue;
-        }
-        for (int i = 0; i < n; i++) {
-            uint64_t number;
-            memcpy(&number, b->iovecs[i].iov_base, 8);
-            if (number > last) last = number;
-            bytes += b->messages[i].msg_len;
-        }
-        count += (uint64_t)n;
-        if (t >= end) {
-            printf("{\"packets\":%llu,\"sent\":%llu,\"bytes\":%llu,\"seconds\":%.6f}\n", (unsigned long long)count,
-                   (unsigned long long)(last - first), (unsigned long long)bytes, t - begin);
-            return;
-        }
-    }
-}
-
-static void udp_send(struct address a, size_t size) {
-    int fd = open_socket(SOCK_DGRAM, a, 1);
-    struct batch *b = make_batch(size);
-    uint64_t number = 0;
-    for (;;) {
-        for (int i = 0; i < BATCH; i++) {
-            uint64_t value = number + (uint64_t)i;
-            memcpy(b->iovecs[i].iov_base, &value, 8);
-        }
-        int n = sendmmsg(fd, b->messages, BATCH, 0);
-        if (n > 0) number += (uint64_t)n;
-        else if (errno != ENOBUFS && errno != EAGAIN && errno != ECONNREFUSED) fail("sendmmsg");
-    }
-}
-
-static void echo(struct address a) {
-    int fd = open_socket(SOCK_DGRAM, a, 0);
-    static char buffer[DATAGRAM_MAX];
-    say("listening");
-    for (;;) {
-        struct sockaddr_storage from;
-        socklen_t length = sizeof from;
-        ssize_t n = recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &length);
-        if (n >= 0) (void)!sendto(fd, buffer, (size_t)n, 0, (struct sockaddr *)&from, length);
-    }
-}
-
-static int by_value(const void *x, const void *y) {
-    float a = *(const float *)x, b = *(const float *)y;
-    return (a > b) - (a < b);
-}
-
-static void ping(struct address a, double warm, double seconds, size_t size) {
-    int fd = open_socket(SOCK_DGRAM, a, 1);
-    struct timeval timeout = {.tv_sec = 0, .tv_usec = 200000};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    static char buffer[DATAGRAM_MAX];
-    size_t room = 1 << 16, count = 0, lost = 0;
-    float *times = malloc(room * sizeof *times);
-    if (!times) fail("malloc");
-    double begin = now() + warm, end = 0;
-    for (uint64_t number = 1;; number++) {
-        double t0 = now();
-        if (end == 0 && t0 >= begin) {
-            say("start");
-            begin = t0 = now();
-            end = begin + seconds;
-        }
-        if (end != 0 && t0 >= end) break;
-        memcpy(buffer, &number, 8);
-        (void)!send(fd, buffer, size, 0);
-        uint64_t back = 0;
-        /* An answer that comes after its timeout carries an older number and is passed over. */
-        do {
-            if (recv(fd, buffer, sizeof buffer, 0) < 0) break;
-            memcpy(&back, buffer, 8);
-        } while (back != number);
-        if (end == 0) continue;
-        if (back != number) {
-            lost++;
-            continue;
-        }
-        if (count == room) {
-            room *= 2;
-            times = realloc(times, room * sizeof *times);
-            if (!times) fail("realloc");
-        }
-        times[count++] = (float)((now() - t0) * 1e6);
-    }
-    double elapsed = now() - begin;
-    if (count == 0) {
-        errno = ETIMEDOUT;
-        fail("no answer at all");
-    }
-    qsort(times, count, sizeof *times, by_value);
-    printf("{\"count\":%zu,\"lost\":%zu,\"seconds\":%.6f,\"medianUs\":%.2f,\"p99Us\":%.2f,\"maxUs\":%.2f}\n", count, lost,
-           elapsed, (double)times[count / 2], (double)times[(size_t)((double)(count - 1) * 0.99)], (double)times[count - 1]);
+    return true;
 }
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
-    if (argc < 4) goto usage;
-    const char *role = argv[1];
-    struct address a = parse(argv[2], argv[3]);
-    double warm = argc > 4 ? atof(argv[4]) : 0, seconds = argc > 5 ? atof(argv[5]) : 0;
-    if (!strcmp(role, "tcp-recv") && argc == 6) tcp_receive(a, warm, seconds);
-    else if (!strcmp(role, "tcp-send") && argc == 4) tcp_send(a);
-    else if (!strcmp(role, "udp-recv") && argc == 6) udp_receive(a, warm, seconds);
-    else if (!strcmp(role, "udp-send") && argc == 5) {
-        size_t size = (size_t)atoi(argv[4]);
-        if (size < 8 || size > 2048) goto usage;
-        udp_send(a, size);
-    } else if (!strcmp(role, "echo") && argc == 4) echo(a);
-    else if (!strcmp(role, "ping") && argc == 7) {
-        size_t size = (size_t)atoi(argv[6]);
-        if (size < 8 || size > DATAGRAM_MAX) goto usage;
-        ping(a, warm, seconds, size);
-    } else goto usage;
+    if (argc < 2 || !run(argc, argv)) {
+        fprintf(stderr, "peer: wrong arguments: see the head of peer.c\n");
+        return 2;
+    }
     return 0;
-usage:
-    fprintf(stderr, "peer: wrong arguments: see the head of peer.c\n");
-    return 2;
 }

@@ -1,30 +1,24 @@
 /** Builds and runs the traffic programs of peer.c. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, renameSync, statSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { compile } from "./compile.js";
 
-const SOURCE = fileURLToPath(new URL("../peer.c", import.meta.url));
 const PROGRAM = fileURLToPath(new URL("./peer", import.meta.url));
 
 /**
- * Compiles peer.c beside the built bench, when it is newer than the program.
+ * Compiles the traffic programs, when they are newer than the program.
+ * @returns path of the program, for those who run it in their own namespace
  * @throws Error with one line that says what to install, when there is no C compiler.
  */
-export function buildPeer(): void {
-  const age = (file: string): number => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  if (age(PROGRAM) > age(SOURCE)) return;
-  mkdirSync(fileURLToPath(new URL(".", import.meta.url)), { recursive: true });
-  const cc = process.env.CC ?? "cc";
-  const half = `${PROGRAM}.${process.pid}`;
-  try {
-    execFileSync(cc, ["-O2", "-o", half, SOURCE], { stdio: ["ignore", "inherit", "inherit"] });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-      throw new Error(`bench: ${cc} did not compile bench/peer.c`);
-    throw new Error(`bench: no C compiler (${cc}): install one with \`apt-get install gcc libc6-dev\`, or set CC`);
-  }
-  renameSync(half, PROGRAM);
+export function buildPeer(): string {
+  const parts = ["open", "ping", "serve", "tcp", "udp-receive", "udp-send"];
+  return compile({
+    name: "peer",
+    sources: ["peer.c", ...parts.map((part) => `traffic/${part}.c`)],
+    headers: ["traffic/peer.h"],
+    flags: ["-O2", "-pthread"],
+  });
 }
 
 /** A running traffic program. */

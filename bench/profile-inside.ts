@@ -2,12 +2,12 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { CASES, startCase } from "./cases.js";
 import { serveInside } from "./inside.js";
-import { makeHosts, makeWeft, run, setRegime } from "./lab.js";
+import { makeHosts, makeLab, type Regime, run, setRegime } from "./lab.js";
 import { buildPeer } from "./peer.js";
+import { type Running, startTcp, startUdp } from "./programs.js";
 import { readSamples, type Sample } from "./samples.js";
-import { startWeft, workDone } from "./weft-hosts.js";
+import { weftWith } from "./systems/weft.js";
 
 export interface ProfileAsk {
   readonly seconds: number;
@@ -56,44 +56,39 @@ async function profile(ask: ProfileAsk): Promise<CaseProfile[]> {
   // Before anything is built: is there a perf at all?
   await perf(["--version"]);
   buildPeer();
-  makeHosts();
+  makeLab();
+  const hosts = makeHosts();
   // V8 writes its symbol maps to /tmp and its logs to the working directory: keep them in here, unless we live there.
   if (!fileURLToPath(import.meta.url).startsWith("/tmp/"))
     run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp");
-  const weft = await makeWeft((system) => startWeft(system, ["--perf-basic-prof"], "/run"));
-  const { daemons } = weft;
+  const system = await weftWith(["--perf-basic-prof"]).start(hosts);
+  const { weft: daemons } = system;
   if (!daemons) throw new Error("bench: no daemons");
-  setRegime("offloads", [weft]);
+  const seconds = ask.seconds + 1;
+  const cases: readonly (readonly [name: string, regime: Regime, start: () => Promise<Running>])[] = [
+    ["TCP, offloads", "offloads", () => startTcp(system, "a", 1, 1, seconds)],
+    ["TCP, wire", "wire", () => startTcp(system, "a", 1, 1, seconds)],
+    ["UDP of 64 octets, offloads", "offloads", () => startUdp(system, 64, 0, 1, seconds)],
+  ];
   const out: CaseProfile[] = [];
-  for (const c of CASES.filter(({ name }) => name === "TCP a→b" || name === "UDP")) {
-    const before = await workDone(daemons);
-    const [measures, helps] = await startCase(weft, c, 1, ask.seconds + 1);
+  for (const [name, regime, start] of cases) {
+    setRegime(regime, [system]);
+    const before = await daemons.work();
+    const running = await start();
     try {
-      await measures.line("start");
-      await perf([
-        "record",
-        "-g",
-        "-a",
-        "-e",
-        "cpu-clock",
-        "-F",
-        String(FREQUENCY),
-        "-o",
-        DATA,
-        "--",
-        "sleep",
-        String(ask.seconds),
-      ]);
-      await measures.result();
+      await running.started;
+      const rate = ["-F", String(FREQUENCY), "-o", DATA];
+      await perf(["record", "-g", "-a", "-e", "cpu-clock", ...rate, "--", "sleep", String(ask.seconds)]);
+      await running.window;
     } finally {
-      await Promise.all([measures.stop(), helps.stop()]);
+      await running.stop();
     }
-    const after = await workDone(daemons);
+    const after = await daemons.work();
     const frames = after.frames - before.frames;
     const reader = readSamples(daemons.pids);
     await perf(["script", "-i", DATA, "--no-inline", "-F", "comm,pid,tid,ip,sym,dso"], reader.line);
     out.push({
-      name: c.name,
+      name,
       samples: reader.end(),
       framesPerCall: frames / (after.calls - before.calls),
       syscallsPerFrame: (after.syscalls - before.syscalls) / frames,

@@ -46,8 +46,10 @@ function describe(profile: CaseProfile): string {
       .slice(0, TOP)
       .map(([key, n]) => [...key.replace(/^JS:/, "").split("\n"), share(n, ofWeft)]),
   ];
+  const ours = weft.filter((s) => s.where === "WASM" || s.where === "JavaScript").reduce((sum, s) => sum + s.count, 0);
   return [
-    `${profile.name}: ${all} samples; ${figure(profile.framesPerCall)} frames per WASM call, ${figure(profile.syscallsPerFrame)} system calls per frame`,
+    `${profile.name}: ${all} samples; ${figure(profile.framesPerCall)} frames per WASM call, ${figure(profile.syscallsPerFrame)} system calls per frame; ` +
+      `WASM and JavaScript are ${share(ours, ofWeft)} of weft's time`,
     plainTable(shares, 2),
     plainTable(calls),
     plainTable(functions, 2),

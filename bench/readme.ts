@@ -1,13 +1,26 @@
-/** Puts the figures of a result between two markers in README.md. */
+/** Puts the figures of a result between two markers in README.md, and its chart beside the result. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { markdownReport } from "./report.js";
+import { chart } from "./chart.js";
+import { markdownReport } from "./report-markdown.js";
 import type { Result } from "./result.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const START = "<!-- bench:start -->";
 const END = "<!-- bench:end -->";
+
+/**
+ * Writes the chart of a result to the same path with the ending .svg.
+ * @returns that path; undefined when the result has nothing to show
+ */
+export function writeChart(result: Result, file: string): string | undefined {
+  const svg = chart(result);
+  if (svg === undefined) return undefined;
+  const path = file.replace(/(\.json)?$/, ".svg");
+  writeFileSync(path, svg);
+  return path;
+}
 
 /**
  * @param file where the result lies; named below the table
@@ -20,6 +33,8 @@ export function updateReadme(result: Result, file: string): void {
   const end = text.indexOf(END);
   if (start < 0 || end < start)
     throw new Error(`bench: README.md has no place for figures: it needs ${START} and ${END}`);
-  const table = markdownReport(result, relative(ROOT, resolve(file)));
-  writeFileSync(path, `${text.slice(0, start + START.length)}\n\n${table}\n\n${text.slice(end)}`);
+  const image = writeChart(result, file);
+  const fromRoot = (name: string): string => relative(ROOT, resolve(name));
+  const figures = markdownReport(result, fromRoot(file), image && fromRoot(image));
+  writeFileSync(path, `${text.slice(0, start + START.length)}\n\n${figures}\n\n${text.slice(end)}`);
 }

@@ -2,74 +2,104 @@
 
 import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compare, hasRegressed, ROUNDS_MIN, textComparison } from "./compare.js";
 import type { E2eAnswer, E2eAsk } from "./e2e.js";
 import { runInside } from "./inside.js";
 import { describeMachine } from "./machine.js";
 import { HELP, type Options, readOptions, UsageError } from "./options.js";
-import { buildPeer } from "./peer.js";
 import { profile } from "./profile.js";
-import { updateReadme } from "./readme.js";
+import { updateReadme, writeChart } from "./readme.js";
 import { textReport } from "./report.js";
-import { type Result, type Row, readResult, writeResult } from "./result.js";
+import { type Result, type Row, readResult, type Suite, writeResult } from "./result.js";
+import type { SweepsAsk } from "./sweep.js";
+import type { SweepsAnswer } from "./sweeps.js";
+import { serveTests, testTo } from "./two-machines.js";
 
 const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
-async function measure(options: Options, args: readonly string[]): Promise<Result> {
+/** @returns the result, and whether weft or a suite did not do what it was asked. */
+async function measure(options: Options, args: readonly string[]): Promise<{ result: Result; failed: boolean }> {
   const date = new Date();
   const machine = await describeMachine();
+  const { rounds, seconds, once } = options;
   const rows: Row[] = [];
   const notes: string[] = [];
-  const say = (what: string): void => void process.stderr.write(`bench: ${what}\n`);
-  if (options.only.includes("micro")) {
-    say("functions of the WASM module");
+  let failed = false;
+  /** One suite that fails must not cost the figures of the others. */
+  const part = async (suite: Suite, what: string, work: () => Promise<Partial<E2eAnswer>>): Promise<void> => {
+    if (!options.only.includes(suite)) return;
+    process.stderr.write(`bench: ${what}\n`);
+    try {
+      const answer = await work();
+      rows.push(...(answer.rows ?? []));
+      notes.push(...(answer.notes ?? []));
+      failed ||= answer.failed === true;
+    } catch (error) {
+      failed = true;
+      notes.push(`${what} failed: ${(error instanceof Error ? error.message : String(error)).replace(/^bench: /, "")}`);
+    }
+  };
+  await part("micro", "functions of the WASM module", async () => {
     const { micro } = await import("./micro.js");
-    rows.push(...(await micro({ seconds: options.once ? 0.1 : Math.max(options.seconds, 0.5) })));
-  }
-  if (options.only.includes("path")) {
-    say("path in memory");
+    return { rows: await micro({ seconds: once ? 0.1 : Math.max(seconds, 0.5) }) };
+  });
+  await part("path", "path in memory", async () => {
     const { path } = await import("./path.js");
-    rows.push(...(await path({ rounds: options.rounds, seconds: options.once ? 0.1 : options.seconds })));
+    return { rows: await path({ rounds, seconds: once ? 0.1 : seconds }) };
+  });
+  await part("e2e", "end to end", () => runInside<E2eAsk, E2eAnswer>("./e2e.js", options));
+  await part("sweeps", "sweeps", () => runInside<SweepsAsk, SweepsAnswer>("./sweeps.js", { rounds, seconds, once }));
+  if (rows.length === 0) throw new Error(notes.join("; ") || "bench: nothing was measured");
+  if (options.loss > 0) notes.push(`the search for the rate without loss allowed ${options.loss * 100} % of loss`);
+  if (options.only.includes("e2e") && options.cases.includes("zero-loss")) {
+    notes.push(`rates without loss come from trials of ${options.trial} s (RFC 2544 wants 60 s)`);
   }
-  if (options.only.includes("e2e")) {
-    say("end to end");
-    buildPeer();
-    const ask: E2eAsk = { rounds: options.rounds, seconds: options.seconds, systems: ["veth", "kernel-vxlan", "weft"] };
-    const answer = await runInside<E2eAsk, E2eAnswer>("./e2e.js", ask);
-    rows.push(...answer.rows);
-    notes.push(...answer.notes);
-  }
-  if (options.once) notes.push("run with --once: shows that the benches work; its figures mean nothing");
+  if (once) notes.push("run with --once: shows that the benches work; its figures mean nothing");
   const command = ["npm run bench", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
-  const { rounds, seconds } = options;
-  return { schema: 1, date: date.toISOString(), command, rounds, seconds, machine, rows, notes };
+  return { result: { schema: 1, date: date.toISOString(), command, rounds, seconds, machine, rows, notes }, failed };
 }
 
-async function main(args: readonly string[]): Promise<void> {
+async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   if (options.help) {
     process.stdout.write(HELP);
-    return;
+    return 0;
   }
+  const { machines } = options;
+  if (machines?.role === "serve") return await serveTests(machines.at);
+  if (machines) return await testTo(machines.at, options.seconds, options.trial, options.loss);
   if (options.profile) {
     process.stdout.write(await profile(options.seconds));
-    return;
+    return 0;
   }
   if (options.updateReadme) {
     updateReadme(readResult(options.updateReadme), options.updateReadme);
-    return;
+    return 0;
   }
-  const result = await measure(options, args);
+  // Before anything is measured: is it there at all?
+  const before = options.compare === undefined ? undefined : readResult(options.compare);
+  if (before && Math.min(before.rounds, options.rounds) < ROUNDS_MIN)
+    throw new Error(`bench: --compare needs at least ${ROUNDS_MIN} rounds in both runs`);
+  const { result, failed } = await measure(options, args);
   process.stdout.write(`\n${textReport(result)}`);
   // A result of --once is worth no file unless somebody asks for one.
-  if (options.once && options.json === undefined) return;
-  const file = resolve(options.json ?? `${RESULTS}local-${result.date.slice(0, 19).replaceAll(":", "")}.json`);
-  writeResult(file, result);
-  process.stdout.write(`\nAll samples: ${relative(process.cwd(), file)}\n`);
-  if (options.updateReadme === "") updateReadme(result, file);
+  if (!options.once || options.json !== undefined) {
+    const file = resolve(options.json ?? `${RESULTS}local-${result.date.slice(0, 19).replaceAll(":", "")}.json`);
+    writeResult(file, result);
+    process.stdout.write(`\nAll samples: ${relative(process.cwd(), file)}\n`);
+    const image = writeChart(result, file);
+    if (image !== undefined) process.stdout.write(`Chart: ${relative(process.cwd(), image)}\n`);
+    if (options.updateReadme === "") updateReadme(result, file);
+  }
+  if (failed) process.stderr.write("bench: something failed: see the notes above\n");
+  if (!before) return failed ? 1 : 0;
+  const comparison = compare(before, result);
+  process.stdout.write(`\n${textComparison(comparison, options.compare ?? "")}`);
+  return failed || hasRegressed(comparison) ? 1 : 0;
 }
 
 try {
-  await main(process.argv.slice(2));
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${message.startsWith("bench:") ? "" : "bench: "}${message}\n`);

@@ -57,9 +57,9 @@ function loadModule(): WasmModule {
 }
 let module: WasmModule | undefined;
 
-/** The second worker never runs: its slots are room for lists. */
+/** The last worker never runs: its slots are room for lists. */
 const SIZES = {
-  workers: 2,
+  workers: 3,
   networksMax: 4,
   portsMax: 16,
   vtepsMax: 16,
@@ -68,7 +68,6 @@ const SIZES = {
   neighboursMax: 1024,
 };
 export const VNI = 42;
-export const WORKER = 0;
 
 export interface SwitchSpec {
   /** The port's own MAC. */
@@ -77,67 +76,82 @@ export interface SwitchSpec {
   readonly vtep: readonly [number, number, number, number];
 }
 
-export class BenchSwitch {
-  readonly exports: SwitchExports & BatchExports;
-  readonly octets: Uint8Array;
+/** A built switch as another thread needs it to work on the same tables. Can be posted. */
+export interface SharedSwitch {
+  readonly module: WasmModule;
+  readonly memory: SwitchMemory;
   readonly network: number;
   readonly port: number;
   readonly vtep: number;
   readonly vtepGeneration: number;
-  readonly #memory: SwitchMemory;
+}
+
+const have = <T>(value: T | undefined): T => {
+  if (value === undefined) throw new Error("bench: no room in the tables");
+  return value;
+};
+
+/** One worker's instance over the memory of one switch. */
+export class BenchSwitch {
+  readonly exports: SwitchExports & BatchExports;
+  readonly octets: Uint8Array;
+  readonly shared: SharedSwitch;
+  readonly worker: number;
   readonly #view: DataView;
-  readonly #tables: Tables;
 
-  /** Builds the switch; its configuration is in force when this resolves. */
+  /** Builds a switch; its configuration is in force when this resolves. */
   static async open(spec: SwitchSpec): Promise<BenchSwitch> {
-    const made = new BenchSwitch(spec);
-    await made.#tables.publish();
-    made.exports.begin(WORKER);
-    return made;
-  }
-
-  private constructor(spec: SwitchSpec) {
     module ??= loadModule();
     const scratch = new wasm.Memory({ initial: 16, maximum: 16, shared: true });
-    this.#memory = createMemory(instantiate(module, scratch).heapBase() >>> 0, SIZES, Buffer.from("weftweft"));
-    this.exports = instantiate(module, this.#memory.memory) as SwitchExports & BatchExports;
-    this.octets = new Uint8Array(this.#memory.memory.buffer);
-    this.#view = new DataView(this.#memory.memory.buffer);
-    this.#tables = new Tables(this.#memory);
+    const memory = createMemory(instantiate(module, scratch).heapBase() >>> 0, SIZES, Buffer.from("weftweft"));
+    const tables = new Tables(memory);
     const { GUARD_SPOOF, GUARD_RA, GUARD_DHCP } = ENUM.NETWORK;
-    const guards = GUARD_SPOOF | GUARD_RA | GUARD_DHCP;
-    const network = { flags: guards, vni: VNI, mtu: 1450, ageTicks: 293, bumRate: 0, bumBurst: 0, macsPerPort: 1024 };
-    this.network = this.#have(this.#tables.addNetwork(network));
+    const flags = GUARD_SPOOF | GUARD_RA | GUARD_DHCP;
+    const network = have(
+      tables.addNetwork({ flags, vni: VNI, mtu: 1450, ageTicks: 293, bumRate: 0, bumBurst: 0, macsPerPort: 1024 }),
+    );
     const mac = [0, 0, Math.floor(spec.mac / 2 ** 32), spec.mac >>> 0] as const;
-    this.port = this.#have(this.#tables.reservePort());
-    this.#tables.addPort(this.port, { network: this.network, mac, mtu: 1450 });
+    const port = have(tables.reservePort());
+    tables.addPort(port, { network, mac, mtu: 1450 });
     const [a, b, c, d] = spec.vtep;
     const address = [0, 0, 0xffff, ((a << 24) | (b << 16) | (c << 8) | d) >>> 0] as const;
-    this.vtep = this.#have(this.#tables.addVtep({ network: this.network, address, family: 4, port: 4789 }));
-    this.vtepGeneration = this.#have(this.#tables.vtepGeneration(this.vtep));
-    this.exports.setup(WORKER);
+    const vtep = have(tables.addVtep({ network, address, family: 4, port: 4789 }));
+    const vtepGeneration = have(tables.vtepGeneration(vtep));
+    await tables.publish();
+    return new BenchSwitch({ module, memory, network, port, vtep, vtepGeneration }, 0);
   }
 
-  #have<T>(value: T | undefined): T {
-    if (value === undefined) throw new Error("bench: no room in the tables");
-    return value;
+  /**
+   * A further worker of a switch, on any thread.
+   * @param worker 0 or 1; no two instances may be the same worker at once
+   */
+  constructor(shared: SharedSwitch, worker: number) {
+    this.shared = shared;
+    this.worker = worker;
+    const { memory } = shared.memory;
+    this.exports = instantiate(shared.module, memory) as SwitchExports & BatchExports;
+    this.octets = new Uint8Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+    this.exports.setup(worker);
+    this.exports.begin(worker);
   }
+
   at(region: RegionName, index = 0): number {
-    return elementAddress(this.#memory, region, index, WORKER);
+    return elementAddress(this.shared.memory, region, index, this.worker);
   }
   /** 8 MiB that no frame lies in. */
   get spare(): number {
-    return elementAddress(this.#memory, "SLOTS", 0, WORKER + 1);
+    return elementAddress(this.shared.memory, "SLOTS", 0, SIZES.workers - 1);
   }
   u32(address: number, struct: string, field: string): number {
     return this.#view.getUint32(address + offsetOf(struct, field), true);
   }
-  #describe(index: number, off: number, length: number, source: number): number {
+  #describe(index: number, off: number, length: number, source: number, segment = 0): number {
     const desc = this.at("RX_DESCS", index);
     this.#view.setUint32(desc + offsetOf("RxDesc", "off"), off, true);
     this.#view.setUint32(desc + offsetOf("RxDesc", "len"), length, true);
     this.#view.setUint32(desc + offsetOf("RxDesc", "source"), source, true);
-    this.#view.setUint32(desc + offsetOf("RxDesc", "segLen"), 0, true);
+    this.#view.setUint32(desc + offsetOf("RxDesc", "segLen"), segment, true);
     this.#view.setUint8(desc + offsetOf("RxDesc", "rxFlags"), 0);
     this.#view.setUint8(desc + offsetOf("RxDesc", "tos"), 0);
     return desc;
@@ -147,13 +161,21 @@ export class BenchSwitch {
   stageFrame(index: number, image: Uint8Array): void {
     const off = this.at("SLOTS", index) + LIMIT.HEADROOM - LIMIT.VNET_HDR_LEN;
     this.octets.set(image, off);
-    this.#describe(index, off, image.length, this.port);
+    this.#describe(index, off, image.length, this.shared.port);
   }
-  /** Puts a datagram from the VTEP into slot and descriptor `index`, as a receive does. */
-  stageDatagram(index: number, payload: Uint8Array, from: readonly number[]): void {
+  /**
+   * Puts a datagram from the VTEP into slot and descriptor `index`, as a receive does.
+   * @param pieces what it consists of, one after the other
+   * @param segment octets of each datagram, where the kernel has joined several (UDP_GRO); 0 for one
+   */
+  stageDatagram(index: number, pieces: readonly Uint8Array[], from: readonly number[], segment = 0): void {
     const off = this.at("SLOTS", index) + LIMIT.HEADROOM - LIMIT.VXLAN_LEN;
-    this.octets.set(payload, off);
-    const desc = this.#describe(index, off, payload.length, 0);
+    let end = off;
+    for (const piece of pieces) {
+      this.octets.set(piece, end);
+      end += piece.length;
+    }
+    const desc = this.#describe(index, off, end - off, 0, segment);
     const address = desc + offsetOf("RxDesc", "addr");
     this.octets.fill(0, address, address + 10);
     this.octets.set([255, 255, ...from], address + 10);
@@ -162,16 +184,36 @@ export class BenchSwitch {
   get waiting(): number {
     return this.u32(this.at("WORKER"), "Worker", "txCount");
   }
-  /** The octets of one waiting operation; a view, good until the next call. */
-  operation(index: number): { readonly kind: number; readonly octets: Uint8Array } {
+  /** The octets of one waiting operation: views, good until the next call. */
+  operation(index: number): Operation {
     const op = this.at("TX_OPS", index);
-    const iov = this.at("IOVS", this.u32(op, "TxOp", "iovStart"));
-    const off = this.u32(iov, "Iov", "off");
-    const kind = this.#view.getUint8(op + offsetOf("TxOp", "kind"));
-    return { kind, octets: this.octets.subarray(off, off + this.u32(iov, "Iov", "len")) };
+    const first = this.u32(op, "TxOp", "iovStart");
+    const count = this.#view.getUint16(op + offsetOf("TxOp", "iovCount"), true);
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (let i = first; i < first + count; i++) {
+      const iov = this.at("IOVS", i);
+      const off = this.u32(iov, "Iov", "off");
+      const end = off + this.u32(iov, "Iov", "len");
+      pieces.push(this.octets.subarray(off, end));
+      length += end - off;
+    }
+    const frames = this.#view.getUint16(op + offsetOf("TxOp", "segs"), true);
+    const segment = this.#view.getUint16(op + offsetOf("TxOp", "gsoSize"), true);
+    return { pieces, length, frames, segment };
   }
   /** Says that the kernel took operation `index`, as a send does. */
   answer(index: number, taken: number): void {
     this.#view.setInt32(this.at("TX_OPS", index) + offsetOf("TxOp", "result"), taken, true);
   }
+}
+
+/** What egress or ingress wants sent in one system call. */
+export interface Operation {
+  readonly pieces: readonly Uint8Array[];
+  /** Octets of all pieces. */
+  readonly length: number;
+  readonly frames: number;
+  /** UDP_SEGMENT: octets of each datagram but the last; 0: one datagram. */
+  readonly segment: number;
 }

@@ -1,4 +1,6 @@
 /** Plain tables for a terminal and for Markdown, from the same cells. */
+import type { Row } from "./result.js";
+import type { Spread } from "./stats.js";
 
 export type Cells = readonly (readonly string[])[];
 
@@ -33,3 +35,18 @@ export function figure(value: number): string {
     maximumFractionDigits: Math.min(digits, 4),
   });
 }
+
+/** Median with quartiles: `4.56 (4.21–4.80)`; nothing for nothing. */
+export function withSpread(s: Spread | undefined): string {
+  return s && Number.isFinite(s.median) ? `${figure(s.median)} (${figure(s.q1)}–${figure(s.q3)})` : "";
+}
+
+/** Median of a further quantity of a row, or nothing. */
+export function extra(r: Row | undefined, name: string, scale = 1): string {
+  const found = r?.more?.[name];
+  return found && Number.isFinite(found.median) ? figure(found.median * scale) : "";
+}
+
+export const unique = (values: readonly (string | undefined)[]): string[] => [
+  ...new Set(values.filter((v) => v !== undefined)),
+];

@@ -1,123 +1,55 @@
-/** The two weft daemons of the end-to-end bench, run as anybody would run them: `weft up`, `weft attach`. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+/** The weft daemons of the end-to-end bench, run as anybody would run them: `weft up`, and `weft attach` for each port. */
+import { type ChildProcess, spawn } from "node:child_process";
 import { request } from "node:http";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { Counters } from "@weft/control";
-import { other, SIDES, type Side, type System, underlayAddress, VNI } from "./lab.js";
+import { makeNamespace, setting, VNI } from "./lab.js";
 
-const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
+/** The command. */
+export const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
 const READY_MS = 15_000;
-const socket = (side: Side): string => `/run/weft/${side}.sock`;
-const run = promisify(execFile);
+const ANSWER_MS = 10_000;
+
+/** One daemon. */
+export interface WeftHost {
+  /** Unique among the daemons of a run. */
+  readonly name: string;
+  readonly netns: string;
+  /** Underlay address. */
+  readonly underlay: string;
+  /** Other VTEPs of every network. */
+  readonly vteps: readonly string[];
+  /** Further flags of `weft up`, e.g. `--workers 2`. */
+  readonly flags?: readonly string[];
+}
+
+/** A device in a container. */
+export interface WeftPort {
+  readonly netns: string;
+  /** With prefix length; left out: a device without address. */
+  readonly ip?: string;
+  /** `eth0` when left out. */
+  readonly ifname?: string;
+  /** The network's when left out. */
+  readonly mtu?: number;
+}
 
 export interface WeftHosts {
   readonly pids: readonly number[];
-  /** Why the daemons cannot carry traffic any more; undefined while both run. */
+  /** Milliseconds from start to `ready`, of each daemon. */
+  readonly readyMs: readonly number[];
+  /** Why the daemons cannot carry traffic any more; undefined while all run. */
   failure(): string | undefined;
-  counters(side: Side): Promise<Counters>;
+  /** @param host name of a daemon */
+  attach(host: string, ports: readonly WeftPort[]): Promise<void>;
+  counters(host: string): Promise<Counters>;
+  /** Sums over all daemons. */
+  work(): Promise<Work>;
   stop(): Promise<void>;
 }
 
-interface Daemon {
-  readonly child: ChildProcess;
-  readonly said: string[];
-  readonly ready: Promise<void>;
-}
-
-function startDaemon(side: Side, nodeFlags: readonly string[], cwd: string): Daemon {
-  const flags = [
-    ...["--name", `host-${side}`, "--underlay", underlayAddress(side), "--vtep", underlayAddress(other(side))],
-    ...["--socket", socket(side), "--state-dir", `/run/weft/${side}`, "--ephemeral", "--log-format", "json"],
-  ];
-  const words = [`--net=/run/netns/host-${side}`, process.execPath, ...nodeFlags, WEFT, "up", ...flags];
-  const child = spawn("nsenter", words, { stdio: ["ignore", "pipe", "pipe"], cwd });
-  if (!child.stdout || !child.stderr) throw new Error("bench: child without pipes");
-  const said: string[] = [];
-  createInterface({ input: child.stderr }).on("line", (line) => said.push(line));
-  const lines = createInterface({ input: child.stdout });
-  const ready = new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`bench: weft on host ${side} is not ready after ${READY_MS} ms`)),
-      READY_MS,
-    );
-    lines.on("line", (line) => {
-      said.push(line);
-      if (/"msg":"ready\b/.test(line)) {
-        clearTimeout(timer);
-        resolve();
-      }
-    });
-    child.on("close", (code, signal) => {
-      clearTimeout(timer);
-      reject(new Error(`bench: weft on host ${side} ended (${signal ?? code}): ${said.slice(-3).join(" | ")}`));
-    });
-  });
-  return { child, said, ready };
-}
-
-function get<T>(side: Side, path: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: socket(side), path, timeout: 5000 }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (part: string) => {
-        text += part;
-      });
-      answer.on("end", () => {
-        if (answer.statusCode === 200) resolve(JSON.parse(text) as T);
-        else reject(new Error(`bench: GET ${path} on host ${side}: ${answer.statusCode} ${text}`));
-      });
-    });
-    asked.on("error", reject);
-    asked.on("timeout", () => asked.destroy(new Error(`bench: GET ${path} on host ${side}: no answer in 5 s`)));
-    asked.end();
-  });
-}
-
-/**
- * Starts both daemons, waits until they forward, and attaches the system's containers.
- * @param nodeFlags for the daemons, e.g. `--perf-basic-prof`
- * @param cwd their working directory, where Node.js leaves the logs of such flags
- */
-export async function startWeft(
-  system: Omit<System, "daemons">,
-  nodeFlags: readonly string[] = [],
-  cwd = "/",
-): Promise<WeftHosts> {
-  const daemons = SIDES.map((side) => startDaemon(side, nodeFlags, cwd));
-  await Promise.all(daemons.map((d) => d.ready));
-  for (const side of SIDES) {
-    const words = ["attach", system.container(side), "--vni", String(VNI), "--ip", `${system.address(side)}/24`];
-    await run(process.execPath, [WEFT, ...words, "--socket", socket(side)]).catch((error: { stderr?: string }) => {
-      throw new Error(`bench: weft attach on host ${side}: ${error.stderr?.trim() ?? String(error)}`);
-    });
-  }
-  return {
-    pids: daemons.flatMap(({ child }) => child.pid ?? []),
-    failure: () => {
-      const ended = daemons.find(({ child }) => child.exitCode !== null || child.signalCode !== null);
-      return (
-        ended &&
-        `a weft daemon ended (${ended.child.signalCode ?? ended.child.exitCode}): ${ended.said.slice(-3).join(" | ")}`
-      );
-    },
-    counters: (side) => get<Counters>(side, "/v1/counters"),
-    async stop() {
-      await Promise.all(
-        daemons.map(({ child }) => {
-          if (child.exitCode !== null || child.signalCode !== null) return undefined;
-          const ended = new Promise((resolve) => child.once("close", resolve));
-          child.kill("SIGTERM");
-          return ended;
-        }),
-      );
-    },
-  };
-}
-
-/** How the two data planes worked through one case: sums over both hosts. */
+/** How the data planes worked, since they started. */
 export interface Work {
   /** Frames and datagrams handed to the WASM. */
   readonly frames: number;
@@ -128,13 +60,133 @@ export interface Work {
   readonly drops: number;
 }
 
-export async function workDone(hosts: WeftHosts): Promise<Work> {
-  const all = await Promise.all(SIDES.map((side) => hosts.counters(side)));
-  const sum = (of: (c: Counters) => number): number => all.reduce((n, c) => n + of(c), 0);
-  return {
-    frames: sum((c) => c.batchFrames.egress.sum + c.batchFrames.ingress.sum),
-    calls: sum((c) => c.batchFrames.egress.count + c.batchFrames.ingress.count),
-    syscalls: sum((c) => Object.values(c.syscalls).reduce((n, v) => n + v, 0)),
-    drops: sum((c) => c.law.egress.drops + c.law.ingress.drops + c.kernelDrops.tap_ring + c.kernelDrops.udp_rcvbuf),
+const socketOf = (host: string): string => `/run/weft/${host}.sock`;
+
+interface Daemon {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly said: string[];
+  /** Milliseconds it took. */
+  readonly ready: Promise<number>;
+}
+
+function startDaemon(host: WeftHost, nodeFlags: readonly string[], cwd: string): Daemon {
+  const { name } = host;
+  const flags = [
+    ...["--name", name, "--underlay", host.underlay, ...host.vteps.flatMap((vtep) => ["--vtep", vtep])],
+    ...["--socket", socketOf(name), "--state-dir", `/run/weft/${name}`, "--ephemeral", "--log-format", "json"],
+    ...(host.flags ?? []),
+  ];
+  const words = [`--net=/run/netns/${host.netns}`, process.execPath, ...nodeFlags, WEFT, "up", ...flags];
+  const begin = performance.now();
+  const child = spawn("nsenter", words, { stdio: ["ignore", "pipe", "pipe"], cwd });
+  if (!child.stdout || !child.stderr) throw new Error("bench: child without pipes");
+  const said: string[] = [];
+  const hear = (line: string): void => {
+    said.push(line);
+    if (said.length > 100) said.shift();
   };
+  createInterface({ input: child.stderr }).on("line", hear);
+  const lines = createInterface({ input: child.stdout });
+  const ready = new Promise<number>((resolve, reject) => {
+    const late = (): void => reject(new Error(`bench: weft ${name} is not ready after ${READY_MS} ms`));
+    const timer = setTimeout(late, READY_MS);
+    lines.on("line", (line) => {
+      hear(line);
+      if (/"msg":"ready\b/.test(line)) {
+        clearTimeout(timer);
+        resolve(performance.now() - begin);
+      }
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      reject(new Error(`bench: weft ${name} ended (${signal ?? code}): ${said.slice(-3).join(" | ")}`));
+    });
+  });
+  return { name, child, said, ready };
+}
+
+function ask<T>(host: string, method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+  const what = `bench: ${method} ${path} of weft ${host}`;
+  return new Promise((resolve, reject) => {
+    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    const asked = request({ socketPath: socketOf(host), method, path, headers, timeout: ANSWER_MS }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8");
+      answer.on("data", (part: string) => {
+        text += part;
+      });
+      answer.on("end", () => {
+        if ((answer.statusCode ?? 500) < 300) resolve(JSON.parse(text) as T);
+        else reject(new Error(`${what}: ${answer.statusCode} ${text}`));
+      });
+    });
+    asked.on("error", (error) => reject(new Error(`${what}: ${error.message}`)));
+    asked.on("timeout", () => asked.destroy(new Error(`no answer in ${ANSWER_MS / 1000} s`)));
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+/**
+ * Starts daemons and waits until they are ready. All ports are in one network.
+ * @param nodeFlags for the daemons, e.g. `--perf-basic-prof`
+ * @param cwd their working directory, where Node.js leaves the logs of such flags
+ * @throws Error when one does not get ready; its last lines say why
+ */
+export async function startWeft(
+  hosts: readonly WeftHost[],
+  nodeFlags: readonly string[] = [],
+  cwd = "/",
+): Promise<WeftHosts> {
+  const daemons = hosts.map((host) => startDaemon(host, nodeFlags, cwd));
+  const readyMs = await Promise.all(daemons.map((d) => d.ready));
+  const counters = (host: string): Promise<Counters> => ask<Counters>(host, "GET", "/v1/counters");
+  return {
+    pids: daemons.flatMap(({ child }) => child.pid ?? []),
+    readyMs,
+    failure: () => {
+      const ended = daemons.find(({ child }) => child.exitCode !== null || child.signalCode !== null);
+      if (!ended) return undefined;
+      const { name, child, said } = ended;
+      return `weft ${name} ended (${child.signalCode ?? child.exitCode}): ${said.slice(-3).join(" | ")}`;
+    },
+    async attach(host, ports) {
+      // What `weft attach` sends, without a process for each port.
+      const attachOne = ({ ip, ...port }: WeftPort): Promise<unknown> =>
+        ask(host, "POST", "/v1/ports", { ...port, vni: VNI, ip: ip === undefined ? [] : [ip] });
+      for (let i = 0; i < ports.length; i += 16) await Promise.all(ports.slice(i, i + 16).map(attachOne));
+    },
+    counters,
+    async work() {
+      const all = await Promise.all(hosts.map(({ name }) => counters(name)));
+      const sum = (of: (c: Counters) => number): number => all.reduce((n, c) => n + of(c), 0);
+      return {
+        frames: sum((c) => c.batchFrames.egress.sum + c.batchFrames.ingress.sum),
+        calls: sum((c) => c.batchFrames.egress.count + c.batchFrames.ingress.count),
+        syscalls: sum((c) => Object.values(c.syscalls).reduce((n, v) => n + v, 0)),
+        drops: sum((c) => c.law.egress.drops + c.law.ingress.drops + c.kernelDrops.tap_ring + c.kernelDrops.udp_rcvbuf),
+      };
+    },
+    async stop() {
+      const stopOne = ({ child }: Daemon): Promise<unknown> | undefined => {
+        if (child.exitCode !== null || child.signalCode !== null) return undefined;
+        const ended = new Promise((resolve) => child.once("close", resolve));
+        child.kill("SIGTERM");
+        return ended;
+      };
+      await Promise.all(daemons.map(stopOne));
+    },
+  };
+}
+
+/**
+ * Attaches ports that say nothing and answer nothing: devices without address, all in one namespace.
+ * @param count how many; their namespace is `crowd-HOST`
+ */
+export async function attachCrowd(hosts: WeftHosts, host: string, count: number): Promise<void> {
+  const netns = `crowd-${host}`;
+  makeNamespace(netns);
+  setting(netns, "net/ipv6/conf/default/disable_ipv6", "1");
+  const ports = Array.from({ length: count }, (_, i) => ({ netns, ifname: `eth${i}` }));
+  await hosts.attach(host, ports);
 }

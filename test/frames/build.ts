@@ -102,6 +102,7 @@ export interface Ipv4 {
   readonly id?: number;
   /** Flags and fragment offset as one word: 0x2000 is MF. */
   readonly fragment?: number;
+  readonly ttl?: number;
   readonly protocol?: number;
   readonly options?: Uint8Array;
   readonly payload?: Uint8Array;
@@ -114,6 +115,7 @@ export function ipv4(given: Ipv4): Buffer {
     tos = 0,
     id = 1,
     fragment = 0,
+    ttl = 64,
     protocol = PROTO.udp,
     sum = "full",
   } = given;
@@ -125,7 +127,7 @@ export function ipv4(given: Ipv4): Buffer {
   header.writeUInt16BE(header.length + payload.length, 2);
   header.writeUInt16BE(id, 4);
   header.writeUInt16BE(fragment, 6);
-  header.writeUInt8(64, 8);
+  header.writeUInt8(ttl, 8);
   header.writeUInt8(protocol, 9);
   ip(src).copy(header, 12);
   ip(dst).copy(header, 16);
@@ -139,6 +141,7 @@ export interface Ipv6 {
   readonly dst?: string;
   readonly trafficClass?: number;
   readonly flow?: number;
+  readonly hopLimit?: number;
   readonly protocol?: number;
   /** Extension headers, in order: [kind, octets whose first is filled in with the next header]. */
   readonly chain?: readonly (readonly [number, Uint8Array])[];
@@ -151,6 +154,7 @@ export function ipv6(given: Ipv6): Buffer {
     dst = "2001:db8::2",
     trafficClass = 0,
     flow = 0,
+    hopLimit = 64,
     protocol = PROTO.udp,
     chain = [],
     sum = "full",
@@ -158,7 +162,7 @@ export function ipv6(given: Ipv6): Buffer {
   const header = Buffer.alloc(40);
   header.writeUInt32BE(((6 << 28) | (trafficClass << 20) | flow) >>> 0, 0);
   header.writeUInt8(chain[0]?.[0] ?? protocol, 6);
-  header.writeUInt8(64, 7);
+  header.writeUInt8(hopLimit, 7);
   ip(src).copy(header, 8);
   ip(dst).copy(header, 24);
   const extensions = chain.map(([, octets], i) => {
@@ -194,19 +198,32 @@ export interface Transport {
 export function udp({ src = 1024, dst = 2048, payload = Buffer.from("weft") }: Transport): Buffer {
   return Buffer.concat([be16(src), be16(dst), be16(8 + payload.length), be16(0), payload]);
 }
-export function tcp({
-  src = 1024,
-  dst = 2048,
-  payload = Buffer.from("weft"),
-  options = Buffer.alloc(0),
-}: Transport & { options?: Uint8Array }): Buffer {
+/** Bits of the thirteenth octet behind the ports of a TCP header (RFC 9293 §3.1). */
+export const TCP = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 } as const;
+
+export interface Tcp extends Transport {
+  readonly seq?: number;
+  readonly ack?: number;
+  readonly flags?: number;
+  /** The four bits beside the data offset. */
+  readonly reserved?: number;
+  readonly window?: number;
+  readonly urgent?: number;
+  /** A multiple of four octets. */
+  readonly options?: Uint8Array;
+}
+export function tcp(given: Tcp): Buffer {
+  const { src = 1024, dst = 2048, seq = 0x0102_0304, ack = 0x0506_0708, window = 0xfaf0 } = given;
+  const { flags = TCP.ack | TCP.psh, reserved = 0, urgent = 0 } = given;
+  const { payload = Buffer.from("weft"), options = Buffer.alloc(0) } = given;
   const header = Buffer.alloc(20);
   header.writeUInt16BE(src, 0);
   header.writeUInt16BE(dst, 2);
-  header.writeUInt32BE(0x0102_0304, 4);
-  header.writeUInt32BE(0x0506_0708, 8);
-  header.writeUInt16BE((((20 + options.length) / 4) << 12) | 0x18, 12);
-  header.writeUInt16BE(0xfaf0, 14);
+  header.writeUInt32BE(seq >>> 0, 4);
+  header.writeUInt32BE(ack >>> 0, 8);
+  header.writeUInt16BE((((20 + options.length) / 4) << 12) | (reserved << 8) | flags, 12);
+  header.writeUInt16BE(window, 14);
+  header.writeUInt16BE(urgent, 18);
   return Buffer.concat([header, options, payload]);
 }
 /** Neighbour solicitation (135) or advertisement (136), RFC 4861 §4.3 and §4.4, with a link-layer address option. */

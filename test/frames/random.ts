@@ -19,6 +19,8 @@ import {
   udp,
   type VnetHdr,
 } from "./build.js";
+import { type Step, wire } from "./stream.js";
+import { content, superFrame } from "./super.js";
 
 export type Random = () => number;
 const of = <T>(random: Random, list: readonly T[]): T => list[pick(random, list.length)] as T;
@@ -190,6 +192,59 @@ export function randomVnetHdr(random: Random): Partial<VnetHdr> {
     default:
       return {};
   }
+}
+
+/** A super-frame that can be cut, in one case of four with something wrong in its virtio_net_hdr. */
+export function randomSuper(
+  random: Random,
+  sources: readonly number[],
+  destinations: readonly number[],
+): { frame: Buffer; vnet: VnetHdr } {
+  const made = superFrame({
+    version: of(random, [4, 6]),
+    protocol: of(random, ["tcp", "tcp", "udp"]),
+    srcMac: of(random, sources),
+    dstMac: pick(random, 6) === 0 ? of(random, GROUPS) : of(random, destinations),
+    tags: of(random, [[], [], [[0x8100, 5]]]) as [number, number][],
+    tos: random() & 255,
+    id: random() & 0xffff,
+    ports: [of(random, PORTS), of(random, PORTS)],
+    tcp: { seq: random(), flags: random() & 255, options: Buffer.alloc(4 * pick(random, 5), 1) },
+    payload: content(1 + pick(random, 6000), random()),
+    gsoSize: of(random, [1, 100, 536, 1398, 1400, 9000]),
+  });
+  const wrong: Partial<VnetHdr> = of(random, [
+    { gsoSize: 0 },
+    { gsoType: of(random, [1, 3, 4, 5, 0x81]) },
+    { gsoType: random() & 255 },
+    { hdrLen: random() & 0xffff },
+    { csumOffset: 6 },
+    { flags: 0 },
+  ]);
+  return { frame: made.frame, vnet: pick(random, 4) === 0 ? { ...made.vnet, ...wrong } : made.vnet };
+}
+
+/** Frames of a few flows as one batch from the underlay could bring them. */
+export function randomStream(
+  random: Random,
+  frames: number,
+  source: number,
+  destinations: readonly number[],
+): Buffer[] {
+  const size = of(random, [1, 100, 1000, 1300]);
+  const dstMac = of(random, destinations);
+  const steps = Array.from({ length: frames }, (): Step => {
+    const isPlain = pick(random, 4) !== 0;
+    return {
+      flow: pick(random, 3),
+      event: isPlain ? "next" : of(random, ["again", "lost", "ack", "old", "damaged", "fin", "short", "long"]),
+      size,
+      isPushed: pick(random, 12) === 0,
+      change: pick(random, 10) === 0 ? { tos: random() & 255, dstMac: of(random, destinations) } : {},
+    };
+  });
+  const sum = of(random, ["full", "full", "pseudo"] as const);
+  return wire(steps, { srcMac: source, dstMac, sum, tos: of(random, [0, 0, 2, 3]) });
 }
 
 /** Replaces the source MAC. */

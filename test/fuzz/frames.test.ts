@@ -1,6 +1,7 @@
 /**
- * Random and damaged frames by the million through egress and ingress: no trap, the law of the data path holds, every
- * transmit operation lies inside what was received, and no octet changes that a worker has no business with.
+ * Random and damaged frames, super-frames and runs of frames by the million through egress and ingress: no trap, the law of
+ * the data path holds, every transmit operation lies inside what was received or in a header area, none is one that the
+ * kernel could not take, and no octet changes that a worker has no business with.
  *
  *   WEFT_FUZZ_FRAMES=N   how many (default 10^6, with WEFT_TEST_LONG=1 10^9; a tenth of it on the debug build)
  *   WEFT_FUZZ_SEED=N     where the random numbers start (default 1)
@@ -9,7 +10,8 @@
 import { ENUM, LIMIT, layout, offsetOf } from "@weft/dataplane-wasm/abi";
 import t, { type Test } from "tap";
 import { ETHERTYPE, ethernet, ipv4, ipv6, mac, PROTO, tcp, udp, vnetHdr, vxlan } from "../frames/build.js";
-import { randomFrame, randomVnetHdr } from "../frames/random.js";
+import { randomFrame, randomSuper, randomVnetHdr } from "../frames/random.js";
+import { stream } from "../frames/stream.js";
 import { randomOf } from "../models/random.js";
 import { addressKey, type Build, macKey, mapped, Rig } from "../models/rig.js";
 
@@ -20,11 +22,17 @@ const BATCH = LIMIT.BATCH_MAX;
 const RAW = LIMIT.HEADROOM - LIMIT.VNET_HDR_LEN;
 const VTEPS = ["192.0.2.9", "192.0.2.10", "2001:db8::9"];
 const SENDERS = [...VTEPS, "203.0.113.7"].map(mapped);
+/** Transmit operations there is room for, and datagrams that one UDP_SEGMENT send takes. */
+const OPS = 40;
+const SEGMENTS = 64;
 const ERRNOS = [0, 0, 0, 0, 0, 0, 11, 105, 77, 5, 22, 90, 101, 1];
 
 /** Two networks with every kind of table entry; worker 1 does nothing and must stay as it is. */
 async function open(build: Build): Promise<Rig> {
-  const rig = new Rig(build, { workers: 2, fdbMax: 1024 }, 40, SEED);
+  const rig = new Rig(build, { workers: 2, fdbMax: 1024 }, OPS, SEED).features(
+    SEGMENTS,
+    ENUM.OFFLOAD.TCP | ENUM.OFFLOAD.UDP,
+  );
   rig.network({ bumRate: 1000, bumBurst: 500, ageTicks: 60, macsPerPort: 100 });
   rig.network({ vni: 43, flags: ENUM.NETWORK.ACCEPT_ANY, ageTicks: 0, mtu: 1280 });
   for (const n of [1, 2, 3]) rig.port(0, mac(n));
@@ -65,7 +73,24 @@ function corpus(): Buffer[] {
     { type: ETHERTYPE.ipv4, payload: ipv4({ payload: udp({ payload: Buffer.alloc(9_000) }), sum: "pseudo" }) },
   ].map((given) => ethernet({ src: mac(9), dst: mac(1), ...given }));
   const frames = [...Array.from({ length: 600 }, () => randomFrame(random, known, known)), ...big];
-  return frames.map((frame) => Buffer.concat([vnetHdr(randomVnetHdr(random)), frame]));
+  const supers = Array.from({ length: 60 }, () => randomSuper(random, known.slice(0, 3), known));
+  return [
+    ...frames.map((frame) => Buffer.concat([vnetHdr(randomVnetHdr(random)), frame])),
+    ...supers.map(({ frame, vnet }) => Buffer.concat([vnetHdr(vnet), frame])),
+  ];
+}
+
+/** Frames of one flow behind each other, as UDP_GRO hands them over. */
+function runs(): { payload: Buffer; segLen: number }[] {
+  return [20, 100, 1300].flatMap((size) =>
+    ([4, 6] as const).flatMap((version) =>
+      (["tcp", "udp"] as const).map((protocol) => {
+        const frames = stream(40, { version, protocol, size, tcp: { seq: 0xffff_ff00 } });
+        const payload = Buffer.concat(frames.map((frame) => vxlan(42, frame)));
+        return { payload, segLen: payload.length / frames.length };
+      }),
+    ),
+  );
 }
 
 /** Parts of the memory that worker 0 and its Io may write; everything else must stay as it is. */
@@ -98,14 +123,18 @@ class Fuzzer {
   readonly #words: Int32Array;
   readonly #shorts: Uint16Array;
   readonly #corpus: readonly Buffer[];
+  readonly #runs = runs();
   readonly #descs: number;
   readonly #slots: number;
+  readonly #headers: number;
   readonly #lens = new Uint32Array(BATCH);
   #state = SEED ^ 0x2545_f491;
   #nowMs = 2 ** 32 - 5_000_000;
   /** Octets of the longest thing ever put into a slot. */
   longest = 0;
   operations = 0;
+  /** Frames that shared an operation with another. */
+  segments = 0;
   wrong = "";
 
   constructor(rig: Rig, samples: readonly Buffer[]) {
@@ -115,6 +144,7 @@ class Fuzzer {
     this.#corpus = samples;
     this.#descs = rig.address("RX_DESCS");
     this.#slots = rig.address("SLOTS");
+    this.#headers = rig.address("HEADERS");
   }
 
   #random(): number {
@@ -167,6 +197,10 @@ class Fuzzer {
         len = 65_500 + (this.#random() % 100);
       }
       const rest = this.#random();
+      if (!isEgress && (r & 0x3f00) === 0) {
+        this.#run(i, at + 2, rest);
+        continue;
+      }
       if (isEgress) {
         this.describe(i, at, len, (rest & 0x3f) === 0 ? rest : rest % 6, 0, rest);
         continue;
@@ -190,6 +224,20 @@ class Fuzzer {
     this.judge(n, isEgress);
   }
 
+  /** Puts a run of a flow into a slot, mostly whole, its pieces' order or octets changed in one case of two. */
+  #run(i: number, at: number, rest: number): void {
+    const { octets } = this.#rig;
+    const { payload, segLen } = this.#runs[rest % this.#runs.length] as { payload: Buffer; segLen: number };
+    octets.set(payload, at);
+    if ((rest & 0x100) === 0) {
+      const [from, to] = [this.#random() % 40, this.#random() % 40];
+      octets.copyWithin(at + to * segLen, at + from * segLen, at + (from + 1) * segLen);
+      for (let m = rest & 3; m > 0; m--) octets[at + (this.#random() % payload.length)] = this.#random();
+    }
+    const len = (rest & 0x600) === 0 ? 1 + (this.#random() % payload.length) : payload.length;
+    this.describe(i, at, len, 0, segLen, (rest & ~0x1f_ff03) | 0x1_0000);
+  }
+
   judge(n: number, isEgress: boolean): void {
     const { exports } = this.#rig;
     for (let k = 0; k < n; ) {
@@ -211,7 +259,7 @@ class Fuzzer {
     const count = rig.field("Worker", "txCount", rig.address("WORKER"));
     const ops = rig.address("TX_OPS");
     const iovs = rig.address("IOVS") >> 2;
-    if (count > 40) this.wrong ||= `${count} operations in a region for 40`;
+    if (count > OPS) this.wrong ||= `${count} operations in a region for ${OPS}`;
     for (let i = 0; i < count; i++) {
       const at = ops + i * OP.size;
       const kind = rig.octets[at] as number;
@@ -224,17 +272,39 @@ class Fuzzer {
       for (let j = start; j < start + pieces; j++) {
         const off = words[iovs + 2 * j] as number;
         const len = words[iovs + 2 * j + 1] as number;
+        octets += len;
+        const area = off - this.#headers;
+        if (area >= 0 && area < HEADERS && len <= HEADER - (area % HEADER)) continue;
         const slot = Math.floor((off - this.#slots) / LIMIT.SLOT_SIZE);
         const from = this.#slots + slot * LIMIT.SLOT_SIZE + RAW;
         if (slot < 0 || slot >= n || off < from || off + len > from + 2 + (this.#lens[slot] as number))
           this.wrong ||= `piece ${off}+${len} lies outside slot ${slot}`;
-        octets += len;
       }
-      const errno = ERRNOS[this.#random() % ERRNOS.length] as number;
-      words[(at + OP.result) >> 2] = errno === 0 ? octets : -errno;
+      const gsoSize = this.#shorts[(at + OP.gsoSize) >> 1] as number;
+      const segs = this.#shorts[(at + OP.segs) >> 1] as number;
+      this.#check(kind, pieces, gsoSize, segs, octets);
+      this.segments += segs - 1;
+      const answer = this.#random();
+      const errno = ERRNOS[answer % ERRNOS.length] as number;
+      const taken = gsoSize > 0 && (answer & 0x700) === 0 ? gsoSize * (answer % segs) : octets;
+      words[(at + OP.result) >> 2] = errno === 0 ? taken : -errno;
     }
     this.operations += count;
     return count;
+  }
+
+  /** Notes an operation that writev or sendmsg with UDP_SEGMENT would not take. */
+  #check(kind: number, pieces: number, gsoSize: number, segs: number, octets: number): void {
+    const what = `operation of kind ${kind}: ${segs} frames, ${octets} octets in ${pieces} pieces of ${gsoSize}`;
+    if (pieces < 1 || pieces > 1023 || segs < 1) this.wrong ||= what;
+    else if (kind === ENUM.OP.TAP) {
+      if (gsoSize !== 0 || segs > 64 || octets > LIMIT.FRAME_MAX + 100) this.wrong ||= what;
+    } else if (
+      gsoSize === 0
+        ? segs !== 1
+        : segs < 2 || segs > SEGMENTS || Math.ceil(octets / gsoSize) !== segs || octets > 65_527
+    )
+      this.wrong ||= what;
   }
 
   /** Every sample, cut off at every octet, as a frame from a port and as a datagram. */
@@ -261,11 +331,15 @@ class Fuzzer {
     return frames;
   }
 }
+const HEADER = 192;
+const HEADERS = HEADER * LIMIT.HEADERS_MAX;
 const OP = {
   size: layout("TxOp").size,
   dest: offsetOf("TxOp", "dest"),
   iovStart: offsetOf("TxOp", "iovStart"),
   iovCount: offsetOf("TxOp", "iovCount"),
+  gsoSize: offsetOf("TxOp", "gsoSize"),
+  segs: offsetOf("TxOp", "segs"),
   result: offsetOf("TxOp", "result"),
 };
 
@@ -301,6 +375,7 @@ for (const [build, share] of [
     for (const reason of [
       "egress/spoofed_mac",
       "egress/vnet_hdr",
+      "egress/gso_header",
       "egress/ra_guard",
       "ingress/static_conflict",
       "ingress/gso_unknown",
@@ -314,6 +389,9 @@ for (const [build, share] of [
     }
     t.ok(rig.counter("in_egress") + rig.counter("in_ingress") >= total, "every frame was counted");
     t.ok(fuzzer.operations > total / 4, `${fuzzer.operations} operations`);
+    for (const name of ["super_frames_egress", "super_frames_ingress", "grouped_sends"] as const)
+      t.ok(rig.counter(name) > total / 2000, `${rig.counter(name)} ${name}`);
+    t.ok(fuzzer.segments > total / 10, `${fuzzer.segments} frames shared an operation`);
     isUntouched(t, rig, before, "memory");
 
     const end = slots.base + slots.perWorker;

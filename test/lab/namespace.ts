@@ -82,7 +82,17 @@ export class Namespace {
     return JSON.parse(await this.run(command)) as T;
   }
 
+  /**
+   * Pings an address. After the last request `ping` waits for two round trips or one interval, so on a busy machine an
+   * answer may come too late; when only some are missing, all is asked again with time to answer.
+   */
   async ping(address: string, options: PingOptions = {}): Promise<PingResult> {
+    const first = await this.#pingOnce(address, options);
+    if (first.received === 0 || first.received === first.sent || first.duplicates > 0) return first;
+    return await this.#pingOnce(address, { ...options, intervalSeconds: Math.max(options.intervalSeconds ?? 0, 0.5) });
+  }
+
+  async #pingOnce(address: string, options: PingOptions): Promise<PingResult> {
     const count = options.count ?? 3;
     const words = ["ping", "-n", "-c", `${count}`, "-i", `${options.intervalSeconds ?? 0.01}`, "-W", "1"];
     if (options.size !== undefined) words.push("-s", `${options.size}`);

@@ -1,7 +1,9 @@
 /** TCP with compared hashes and UDP with counted numbers, between two namespaces. */
 import { fileURLToPath } from "node:url";
 import type { Job } from "./job.js";
+import type { Lab } from "./lab.js";
 import type { Namespace } from "./namespace.js";
+import { program } from "./program.js";
 
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -62,6 +64,8 @@ export interface UdpRun {
   readonly received: number;
   readonly duplicates: number;
   readonly reordered: number;
+  /** Of those that arrived, with other content than was sent. */
+  readonly damaged: number;
   readonly sendSeconds: number;
   readonly receiveSeconds: number;
 }
@@ -76,13 +80,52 @@ export interface UdpSpec {
   readonly flows?: number;
 }
 
+/** Datagrams that leave a socket many at a time. */
+export interface BurstSpec {
+  readonly count: number;
+  /** Octets of payload. */
+  readonly size: number;
+  /** Datagrams in one send. */
+  readonly each: number;
+  /** Datagrams per second. */
+  readonly rate: number;
+}
+
 /** Sends numbered datagrams and counts what arrives. Ends 300 ms after the last one was sent. */
 export async function datagrams(from: Namespace, to: Namespace, address: string, spec: UdpSpec): Promise<UdpRun> {
+  const numbers = [spec.count, spec.size ?? 1000, spec.rate ?? 0, spec.flows ?? 1].map(String);
+  return await counted(from, to, address, (port) => [
+    process.execPath,
+    script("udp.mjs"),
+    "send",
+    address,
+    port,
+    ...numbers,
+  ]);
+}
+
+/** The same, many datagrams in each send (UDP_SEGMENT): where the device takes UDP super-frames, it gets one of each. */
+export async function bursts(
+  lab: Lab,
+  from: Namespace,
+  to: Namespace,
+  address: string,
+  spec: BurstSpec,
+): Promise<UdpRun> {
+  const numbers = [spec.count, spec.size, spec.each, spec.rate].map(String);
+  return await counted(from, to, address, (port) => [program(lab, "burst"), address, port, ...numbers]);
+}
+
+async function counted(
+  from: Namespace,
+  to: Namespace,
+  address: string,
+  command: (port: string) => string[],
+): Promise<UdpRun> {
   const port = `${nextPort++}`;
   const receiver = to.start([process.execPath, script("udp.mjs"), "receive", address, port]);
   await receiver.line(/listening/);
-  const numbers = [spec.count, spec.size ?? 1000, spec.rate ?? 0, spec.flows ?? 1].map(String);
-  const sender = from.start([process.execPath, script("udp.mjs"), "send", address, port, ...numbers]);
+  const sender = from.start(command(port));
   const sent = JSON.parse((await sender.done()).at(-1) ?? "") as { sent: number; seconds: number };
   await new Promise((resolve) => setTimeout(resolve, 300));
   receiver.finish();
@@ -90,6 +133,7 @@ export async function datagrams(from: Namespace, to: Namespace, address: string,
     received: number;
     duplicates: number;
     reordered: number;
+    damaged: number;
     seconds: number;
   };
   return { ...got, sent: sent.sent, sendSeconds: sent.seconds, receiveSeconds: got.seconds };

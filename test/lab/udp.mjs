@@ -2,20 +2,34 @@
  * Numbered UDP datagrams, as a program of its own so that it can run inside a namespace.
  *
  *   udp.mjs receive ADDR PORT                     prints `listening`; when standard input ends, a JSON line
- *                                                 {received, duplicates, reordered, bytes, seconds}
+ *                                                 {received, duplicates, reordered, damaged, bytes, seconds}
  *   udp.mjs send ADDR PORT COUNT SIZE RATE PORTS  sends COUNT datagrams of SIZE octets at RATE per second (0: as fast
  *                                                 as it goes) from PORTS sockets in turn; then {sent, seconds}
+ *
+ * A datagram is its number in four octets, and the number's last octet over and over: another content is damage.
  */
 import { createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 
 const [mode, host, port, ...rest] = process.argv.slice(2);
+/** `length` times the same octet. Comparing with one that was made before is far faster than a look at each octet. */
+const patterns = new Map();
+function filled(length, octet) {
+  const key = length * 256 + octet;
+  let pattern = patterns.get(key);
+  if (!pattern) {
+    if (patterns.size > 4096) patterns.clear();
+    pattern = Buffer.alloc(length, octet);
+    patterns.set(key, pattern);
+  }
+  return pattern;
+}
 const type = isIPv6(host) ? "udp6" : "udp4";
 
 if (mode === "receive") {
   const seen = new Set();
-  const sum = { received: 0, duplicates: 0, reordered: 0, bytes: 0, seconds: 0 };
+  const sum = { received: 0, duplicates: 0, reordered: 0, damaged: 0, bytes: 0, seconds: 0 };
   let last = -1;
   let first = 0n;
   let latest = 0n;
@@ -27,6 +41,7 @@ if (mode === "receive") {
     if (seen.has(number)) sum.duplicates++;
     else sum.received++;
     if (number < last) sum.reordered++;
+    if (!message.subarray(4).equals(filled(message.length - 4, number & 0xff))) sum.damaged++;
     seen.add(number);
     last = number;
     sum.bytes += message.length;

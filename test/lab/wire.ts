@@ -1,12 +1,9 @@
 /** Raw frames at a device of a namespace: sends any frame and keeps what arrives. See wire.c. */
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Parsed, parseEthernet } from "./frame.js";
 import { type Job, until } from "./job.js";
 import type { Lab } from "./lab.js";
 import type { Namespace } from "./namespace.js";
+import { program } from "./program.js";
 
 /** EtherType of the test's own frames: everything else on a device is the kernel's chatter. */
 export const TEST_TYPE = 0x88b5;
@@ -31,12 +28,7 @@ export class Wire {
 
   /** Opens the device; promiscuous. */
   static async open(lab: Lab, namespace: Namespace, ifname = "eth0"): Promise<Wire> {
-    const program = lab.file("wire");
-    if (!existsSync(program)) {
-      const source = fileURLToPath(new URL("wire.c", import.meta.url));
-      execFileSync("cc", ["-Wall", "-Wextra", "-O2", "-o", program, source], { cwd: join("/") });
-    }
-    const job = namespace.start([program, ifname], { binary: true });
+    const job = namespace.start([program(lab, "wire"), ifname], { binary: true });
     await job.line(/ready/);
     return new Wire(job);
   }

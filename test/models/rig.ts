@@ -93,6 +93,9 @@ export type Sent =
       readonly port: number;
       readonly frame: Buffer;
       readonly vnet: VnetHdr;
+      /** Frames in it, and their octets. */
+      readonly segs: number;
+      readonly bytes: number;
       readonly result: number;
     }
   | {
@@ -103,8 +106,20 @@ export type Sent =
       readonly udpPort: number;
       readonly tos: number;
       readonly payload: Buffer;
+      /** UDP_SEGMENT; 0: the payload is one datagram. */
+      readonly gsoSize: number;
+      /** Frames in it, and octets of the inner frames. */
+      readonly segs: number;
+      readonly bytes: number;
       readonly result: number;
     };
+/** The datagrams that the kernel makes of an operation. */
+export function datagramsOf({ payload, gsoSize }: { readonly payload: Buffer; readonly gsoSize: number }): Buffer[] {
+  if (gsoSize === 0) return [payload];
+  return Array.from({ length: Math.ceil(payload.length / gsoSize) }, (_, i) =>
+    payload.subarray(i * gsoSize, (i + 1) * gsoSize),
+  );
+}
 export interface FromPort {
   readonly port: number;
   readonly frame: Uint8Array;
@@ -130,6 +145,8 @@ export class Rig {
   readonly view: DataView;
   /** Answers of the next transmit operations, as errno; 0 or missing: taken. */
   errno: (sent: Sent) => number = () => 0;
+  /** Octets that the kernel takes of an operation when it takes fewer than there are. */
+  taken: (sent: Sent) => number | undefined = () => undefined;
   /** How often egress or ingress stopped because the transmit region was full. */
   resumed = 0;
 
@@ -145,11 +162,22 @@ export class Rig {
       const region = REGION_TABLE + regionId("TX_OPS") * layout("Region").size;
       this.view.setUint32(region + offsetOf("Region", "count"), txMax, true);
     }
+    this.features(1, 0);
     this.exports = instantiate(module, this.switchMemory.memory);
     this.inner = this.exports as unknown as Inner;
     this.tables = new Tables(this.switchMemory);
     this.reader = new CounterReader(this.switchMemory);
     for (let worker = 0; worker < this.switchMemory.plan.sizes.workers; worker++) this.exports.setup(worker);
+  }
+
+  /**
+   * What the kernel can do: datagrams in one UDP_SEGMENT send (1: none), super-frames that the ports' devices take as OFFLOAD
+   * bits, and whether they have a virtio_net_hdr.
+   */
+  features(gsoSegments: number, offloads: number, vnetHdr = true): this {
+    this.setField("Header", "gsoSegments", 0, gsoSegments);
+    this.setField("Header", "offloads", 0, offloads | (vnetHdr ? ENUM.OFFLOAD.CHECKSUM : 0));
+    return this;
   }
 
   network(row: Partial<NetworkRow> = {}): number {
@@ -263,6 +291,15 @@ export class Rig {
     return out;
   }
 
+  /** True when the octets lie in one slot or one header area of the worker. */
+  #isOwn(off: number, len: number, worker: number): boolean {
+    return (["SLOTS", "HEADERS"] as const).some((name) => {
+      const { stride, count } = this.switchMemory.plan.regions[name];
+      const at = off - this.address(name, 0, worker);
+      return at >= 0 && at < stride * count && (at % stride) + len <= stride;
+    });
+  }
+
   /** Copies the waiting operations and answers them. */
   #take(worker: number): Sent[] {
     const record = this.address("WORKER", 0, worker);
@@ -273,7 +310,9 @@ export class Rig {
       const iovs = Array.from({ length: field("iovCount") }, (_, j) => {
         const iov = this.address("IOVS", field("iovStart") + j, worker);
         const off = this.field("Iov", "off", iov);
-        return Buffer.from(this.octets.subarray(off, off + this.field("Iov", "len", iov)));
+        const len = this.field("Iov", "len", iov);
+        if (!this.#isOwn(off, len, worker)) throw new Error(`piece ${off}+${len} is in no slot and no header area`);
+        return Buffer.from(this.octets.subarray(off, off + len));
       });
       const octets = Buffer.concat(iovs);
       const at = (name: string, len: number): Buffer =>
@@ -283,8 +322,9 @@ export class Rig {
       if (!isTap && field("kind") !== OP.UDP) throw new Error(`operation of kind ${field("kind")}`);
       if (owner >>> 24 !== (isTap ? KIND.PORT : KIND.VTEP))
         throw new Error(`operation counted for ${owner.toString(16)}`);
+      const common = { segs: field("segs"), bytes: field("bytes"), result: 0 };
       const sent: Sent = isTap
-        ? { kind: "port", port: field("dest"), frame: octets, vnet: readVnetHdr(at("vnetHdr", 10)), result: 0 }
+        ? { kind: "port", port: field("dest"), frame: octets, vnet: readVnetHdr(at("vnetHdr", 10)), ...common }
         : {
             kind: "vtep",
             vtep: owner & 0xff_ffff,
@@ -293,11 +333,13 @@ export class Rig {
             udpPort: field("port"),
             tos: field("tos"),
             payload: octets,
-            result: 0,
+            gsoSize: field("gsoSize"),
+            ...common,
           };
       const errno = this.errno(sent);
-      this.view.setInt32(op + offsetOf("TxOp", "result"), errno === 0 ? octets.length : -errno, true);
-      return { ...sent, result: errno === 0 ? octets.length : -errno };
+      const result = errno === 0 ? (this.taken(sent) ?? octets.length) : -errno;
+      this.view.setInt32(op + offsetOf("TxOp", "result"), result, true);
+      return { ...sent, result };
     });
   }
 

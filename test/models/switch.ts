@@ -1,12 +1,15 @@
 /**
- * A slow switch: what must become of one frame, told in the order of the design, without buckets, batches or memory.
- * Sending sockets are not modelled (they follow a hash); everything else of an operation is.
+ * A slow switch: what must become of one frame, or of a batch from the underlay, told in the order of the design, without
+ * buckets or memory. Sending sockets are not modelled (they follow a hash), nor how datagrams share a send; everything else
+ * of an operation is.
  */
 import { PLAIN, readVnetHdr, type VnetHdr, vxlan } from "../frames/build.js";
 import { checksum, pseudo16 } from "./checksum.js";
 import { type Owner, SlowFdb } from "./fdb.js";
 import { type Parsed, parseFrame } from "./frame.js";
+import { type Delivery, join, type Offloads } from "./join.js";
 import { longestPrefix, type Prefix } from "./prefix.js";
+import { segment } from "./segment.js";
 
 export interface SlowPort {
   readonly mac: number;
@@ -35,6 +38,14 @@ export interface SlowNetwork {
 }
 /** `drop REASON`, or one line for each copy, sorted. */
 export type Outcome = readonly string[];
+
+export interface Datagram {
+  /** As in SlowVtep. */
+  readonly address: string;
+  readonly tos: number;
+  readonly payload: Buffer;
+}
+type Judged = { readonly drop: string } | { readonly copies: readonly Delivery[]; readonly isFlooded: boolean };
 
 const GROUP = 2 ** 40;
 const isGroup = (mac: number): boolean => Math.floor(mac / GROUP) % 2 === 1;
@@ -108,23 +119,26 @@ export class SlowSwitch {
       csumOffset: open ? given.csumOffset : 0,
     };
     const local = (index: number, octets: Buffer, hdr: VnetHdr): string => toPort(index, octets, hdr);
-    const remote = (index: number): string => {
-      const inner = open ? finished(frame, given) : frame;
+    const cut = given.gsoType === 0 ? undefined : segment(frame, given);
+    const remote = (index: number): string[] => {
       const v = network.vteps.get(index) as SlowVtep;
-      return `vtep ${index} ${v.address} ${v.udpPort} tos ${ecn(frame, p)} ${vxlan(network.vni, inner).toString("hex")}`;
+      const inner = cut && "segments" in cut ? cut.segments : [open ? finished(frame, given) : frame];
+      const head = `vtep ${index} ${v.address} ${v.udpPort} tos ${ecn(frame, p)}`;
+      return inner.map((one) => `${head} ${vxlan(network.vni, one).toString("hex")}`);
     };
     if (owner !== undefined) {
       const [kind, text] = owner.split(":");
       if (kind === "blackhole") return drop("blackhole");
       if (kind === "port") return owner === self ? drop("reflect") : [local(Number(text), frame, vnet)];
-      return vnet.gsoType !== 0 ? drop("gso_unsupported") : [remote(Number(text))];
+      return cut && "drop" in cut ? drop(cut.drop) : remote(Number(text)).sort();
     }
-    if (vnet.gsoType !== 0 && network.vteps.size > 0) return drop("gso_unsupported");
     if (!this.#takeToken(network, port, nowMs)) return drop("bum_rate");
+    if (cut && "drop" in cut && network.vteps.size > 0) return drop(cut.drop);
     const others = [...network.ports.keys()].filter((index) => index !== port);
-    const isSent = network.vteps.size > 0 && open;
+    // A frame of one piece gets its checksum on the way to the VTEPs; the copies of ports have it then.
+    const isSent = network.vteps.size > 0 && open && !cut;
     const copies = [
-      ...[...network.vteps.keys()].map(remote),
+      ...[...network.vteps.keys()].flatMap(remote),
       ...others.map((index) => (isSent ? local(index, finished(frame, given), PLAIN) : local(index, frame, vnet))),
     ];
     return copies.length === 0 ? drop("no_destination") : copies.sort();
@@ -132,6 +146,32 @@ export class SlowSwitch {
 
   /** One datagram. `address` as in SlowVtep. */
   ingress(address: string, tos: number, payload: Buffer, nowMs: number): Outcome {
+    return this.ingressBatch([{ address, tos, payload }], nowMs, { tcp: true, udp: true });
+  }
+
+  /** Datagrams that are judged together: what goes to one port only may be joined, and nothing is joined past a flood. */
+  ingressBatch(datagrams: readonly Datagram[], nowMs: number, offloads: Offloads): Outcome {
+    const out: string[] = [];
+    let waiting: Delivery[] = [];
+    const flush = (): void => {
+      out.push(...join(waiting, offloads).map(({ port, frame, vnet }) => toPort(port, frame, vnet)));
+      waiting = [];
+    };
+    for (const one of datagrams) {
+      const result = this.#datagram(one, nowMs);
+      if ("drop" in result) out.push(`drop ${result.drop}`);
+      else if (!result.isFlooded) waiting.push(...result.copies);
+      else {
+        flush();
+        out.push(...result.copies.map(({ port, frame, vnet }) => toPort(port, frame, vnet)));
+      }
+    }
+    flush();
+    return out.sort();
+  }
+
+  #datagram({ address, tos, payload }: Datagram, nowMs: number): Judged {
+    const drop = (reason: string): Judged => ({ drop: reason });
     if (payload.length < 22) return drop("frame_short");
     if ((payload.readUInt8(0) & 8) === 0) return drop("vxlan_flags");
     const network = this.networks.find((n) => n.vni === payload.readUIntBE(4, 3));
@@ -156,11 +196,11 @@ export class SlowSwitch {
       ? undefined
       : (this.#fixed(network, p.dst) ?? this.fdb(network).lookup(p.dst, tick, network.ageTicks));
     if (owner === undefined) {
-      const copies = [...network.ports.keys()].map((index) => toPort(index, frame, vnet));
-      return copies.length === 0 ? drop("no_destination") : copies.sort();
+      const copies = [...network.ports.keys()].map((port) => ({ port, frame, vnet }));
+      return copies.length === 0 ? drop("no_destination") : { copies, isFlooded: true };
     }
     const [kind, text] = owner.split(":");
-    if (kind === "port") return [toPort(Number(text), frame, vnet)];
+    if (kind === "port") return { copies: [{ port: Number(text), frame, vnet }], isFlooded: false };
     return drop(kind === "vtep" ? "split_horizon" : "blackhole");
   }
 
@@ -259,7 +299,7 @@ function carryEcn(frame: Buffer, p: Parsed, outer: number): boolean {
 }
 
 /** The virtio_net_hdr of a frame that the sending kernel did not finish; undefined when nobody can finish it. */
-function unfinished(frame: Buffer, p: Parsed, mtu: number): VnetHdr | undefined {
+export function unfinished(frame: Buffer, p: Parsed, mtu: number): VnetHdr | undefined {
   if (p.l4 === 0 || p.fragment || (p.protocol !== 6 && p.protocol !== 17)) return PLAIN;
   const field = p.protocol === 6 ? 16 : 6;
   const packet = frame.subarray(p.l3);

@@ -66,6 +66,9 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
       t.equal(received.bytes, 32e6, `${name}: every octet`);
       t.equal(received.sha256, sent.sha256, `${name}: the right hash`);
     }
+    const { drops } = (await weft.status()).counters;
+    const early = drops.find((d) => d.reason === "port_inactive")?.count;
+    t.equal(early, 0, "no frame was read from a container before the tables knew its port");
     t.equal((await c3.ping("10.8.0.1")).received, 3, "the other container talks as well");
     await ping.kill("SIGINT");
   });

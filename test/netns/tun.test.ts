@@ -1,11 +1,11 @@
 /** Devices, sockets and netlink on the real kernel, on both addon builds. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
 import { constants } from "node:os";
 import { LIMIT } from "@weft/dataplane-wasm/abi";
-import { type Device, type Io, kernelLink, netnsIdentity, type OpenDevice, READY, type UdpSocket } from "@weft/tun";
-import t, { type Test } from "tap";
+import { kernelLink, netnsIdentity, type OpenDevice, READY } from "@weft/tun";
+import t from "tap";
+import { datagrams, netns, open, openIo, pause, sh, udp } from "../tun/kernel.js";
 import { mapped, TestMemory, v6 } from "../tun/memory.js";
 import { commandEnvironment, runSanitized } from "../tun/sanitized.js";
 
@@ -13,100 +13,10 @@ const link = kernelLink();
 const { EIO, EMSGSIZE } = constants.errno;
 const EBADFD = 77;
 
-/** Runs a command line and returns what it prints. */
-function sh(line: string): string {
-  return execFileSync("sh", ["-c", line], {
-    env: commandEnvironment(),
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-}
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Sends UDP datagrams that say `hello`, without waiting for anything. */
-function datagrams(to: string, count: number, prefix = ""): void {
-  sh(
-    `${prefix} perl -MSocket -e 'socket(S,AF_INET,SOCK_DGRAM,0); send(S,"hello",0,sockaddr_in(7,inet_aton("${to}"))) for 1..${count}'`,
-  );
-}
-
-/** A namespace that ends with the test. */
-function netns(t: Test): { name: string; fd: number; in: (line: string) => string; end: () => void } {
-  const name = `weft-tun-${randomBytes(4).toString("hex")}`;
-  sh(`ip netns add ${name}`);
-  const fd = openSync(`/run/netns/${name}`, "r");
-  let open = true;
-  const end = (): void => {
-    if (!open) return;
-    open = false;
-    closeSync(fd);
-    sh(`ip netns del ${name}`);
-  };
-  t.teardown(end);
-  return { name, fd, in: (line) => sh(`ip netns exec ${name} ${line}`), end };
-}
-
-function open(t: Test, spec: Partial<OpenDevice> = {}): Device {
-  const name = `t${randomBytes(4).toString("hex")}`;
-  const device = link.openDevice({ kind: "tap", name, vnetHdr: true, ...spec });
-  t.teardown(() => device.close());
-  return device;
-}
-
-function openIo(t: Test, memory: TestMemory): Io {
-  const io = link.createIo(memory.octets, memory.worker);
-  t.teardown(() => io.close());
-  return io;
-}
-
-function udp(t: Test, spec: Partial<Parameters<typeof link.openUdp>[0]> = {}): UdpSocket {
-  const socket = link.openUdp({ family: 4, address: "127.0.0.1", port: 0, ...spec });
-  t.teardown(() => socket.close());
-  return socket;
-}
-
 /** Octets from the Ethernet header on. */
 const frameOf = (octets: Buffer): Buffer => octets.subarray(LIMIT.VNET_HDR_LEN);
 
 sh("ip link set lo up");
-
-t.test("every feature the probe tries is there on a current kernel, and WEFT_DISABLE takes them away", async (t) => {
-  const features = link.features();
-  t.match(features, {
-    kernel: /^\d+\.\d+/,
-    vnetHdr: true,
-    tapChecksum: true,
-    tso: true,
-    udpGso: true,
-    udpGro: true,
-    tunGetDevNetns: true,
-  });
-  t.ok([64, 128].includes(features.udpGsoMax));
-  t.equal(sh("ip -br link show type tun | grep -c weftprobe || true").trim(), "0", "the probe leaves no device");
-  const child = (disable: string): { features?: Record<string, unknown>; error?: string } => {
-    const code = `import("@weft/tun").then(({ kernelLink }) => { try { console.log(JSON.stringify({ features: kernelLink().features() })) } catch (e) { console.log(JSON.stringify({ error: e.message })) } })`;
-    const { stdout } = spawnSync(process.execPath, ["-e", code], {
-      env: { ...process.env, WEFT_DISABLE: disable },
-      encoding: "utf8",
-    });
-    return JSON.parse(stdout) as { features?: Record<string, unknown>; error?: string };
-  };
-  t.match(child("udpGro, tapChecksum").features, {
-    udpGro: false,
-    tapChecksum: false,
-    tso: false,
-    uso: false,
-    vnetHdr: true,
-  });
-  t.match(child("vnetHdr,udpGso,bufferForce").features, {
-    vnetHdr: false,
-    tapChecksum: false,
-    udpGso: false,
-    udpGsoMax: 1,
-    bufferForce: false,
-  });
-  t.match(child("udpGroo").error, /no feature udpGroo; there are vnetHdr,/, "a misspelt name is an error");
-});
 
 t.test("a TAP answers a real ping through the Io, with virtio_net_hdr and without", async (t) => {
   for (const vnetHdr of [true, false]) {
@@ -241,6 +151,7 @@ t.test("a device is configured as `ip` would", async (t) => {
     mac: "02:00:00:00:00:07",
     mtu: 1450,
     txQueueLen: 777,
+    gsoMaxSize: 61_000,
     addresses: ["10.8.0.1/24", "fd00:1:2::ab:1/64", "192.0.2.1/32"],
     up: true,
     loopback: true,
@@ -257,11 +168,12 @@ t.test("a device is configured as `ip` would", async (t) => {
     address: string;
     mtu: number;
     txqlen: number;
+    gso_max_size: number;
     flags: string[];
     addr_info: { local: string; prefixlen: number; nodad?: boolean; scope: string; tentative?: boolean }[];
   }
-  const [eth0] = JSON.parse(ns.in("ip -j address show eth0")) as [Link];
-  t.match(eth0, { address: "02:00:00:00:00:07", mtu: 1450, txqlen: 777 });
+  const [eth0] = JSON.parse(ns.in("ip -d -j address show eth0")) as [Link];
+  t.match(eth0, { address: "02:00:00:00:00:07", mtu: 1450, txqlen: 777, gso_max_size: 61_000 });
   t.ok(eth0.flags.includes("UP"));
   const addresses = eth0.addr_info
     .filter((a) => a.scope === "global")
@@ -461,7 +373,7 @@ t.test("a deleted device is gone too, whoever deleted it", async (t) => {
 t.test("frames the ring had no room for are counted", async (t) => {
   const device = open(t);
   link.configureDevice({ ifname: device.name, txQueueLen: 10, addresses: ["10.67.0.1/24"], up: true });
-  sh("ip neigh add 10.67.0.2 lladdr 02:00:00:00:00:02 dev " + device.name);
+  sh(`ip neigh add 10.67.0.2 lladdr 02:00:00:00:00:02 dev ${device.name}`);
   datagrams("10.67.0.2", 40);
   t.ok((link.deviceStats(device)?.txDropped ?? 0) >= 20, "nobody reads");
 });
@@ -558,6 +470,7 @@ t.test(
     memory.udp({ ...to, payload: Buffer.from("last") });
     io.send(5);
     t.strictSame(memory.results(), [-EMSGSIZE, 2000, 65_535, 66_000, 4]);
+    t.equal(memory.counter("gso_fallbacks"), 1, "the 200: the others are not even asked for, or are no such send");
     const lengths: number[] = [];
     while (io.poll(50) & READY.UDP) {
       const n = io.receive(128);

@@ -42,12 +42,14 @@ export class TestMemory {
   #iovs = 0;
   #payload: number;
 
-  constructor(workers = 1, worker = 0) {
+  /** `gsoSegments`: what the header says that one UDP_SEGMENT send takes. */
+  constructor(workers = 1, worker = 0, gsoSegments = 128) {
     const sizes = { networksMax: 4, portsMax: 32, vtepsMax: 32, routesMax: 16, fdbMax: 1024, neighboursMax: 64 };
     this.shared = createMemory(65_536, { workers, ...sizes });
     this.octets = new Uint8Array(this.shared.memory.buffer);
     this.view = new DataView(this.shared.memory.buffer);
     this.worker = worker;
+    this.view.setUint32(offsetOf("Header", "gsoSegments"), gsoSegments, true);
     this.#payload = this.#payloadStart;
   }
 

@@ -14,6 +14,12 @@ export function commandEnvironment(): NodeJS.ProcessEnv {
   return env;
 }
 
+/** The environment for a Node program that is plain JavaScript: without the test runner's loaders, which take seconds. */
+export function plainNode(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  return env;
+}
+
 /** Adds the test that runs `file` (import.meta.url of the test) again. */
 export function runSanitized(file: string): void {
   if (SANITIZED) return;

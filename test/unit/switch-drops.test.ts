@@ -16,10 +16,14 @@ import {
   routerAdvertisement,
   tcp,
   udp,
+  type VnetHdr,
   vnetHdr,
   vxlan,
 } from "../frames/build.js";
+import { content, type Packet, superFrame } from "../frames/super.js";
 import { type Build, macKey, Rig, type Sent } from "../models/rig.js";
+
+type Super = Packet & { readonly gsoSize?: number };
 
 /** Two containers, a VTEP over IPv4 and one over IPv6. */
 class Hosts extends Rig {
@@ -39,6 +43,13 @@ class Hosts extends Rig {
     return this.egress([
       { port: this.a, frame: ethernet({ src: mac(1), dst: mac(2), ...payload }), ...(raw ? { raw } : {}) },
     ]);
+  }
+  /** A super-frame from container a for a remote container, its virtio_net_hdr and octets changed. */
+  cut(given: Super, vnet: Partial<VnetHdr> = {}, change = (frame: Buffer): Buffer => frame): void {
+    if (given.dstMac !== BROADCAST) this.receive({});
+    const made = superFrame(given);
+    const sent = this.egress([{ port: this.a, frame: change(made.frame), vnet: { ...made.vnet, ...vnet } }]);
+    if (sent.length > 0) throw new Error(`it became ${sent.length} operations`);
   }
   /** A datagram from the IPv4 VTEP with a frame from a remote container. */
   receive(
@@ -73,12 +84,6 @@ const ip6 = (given: Parameters<typeof ipv6>[0]): { type: number; payload: Buffer
 });
 const icmp6 = { protocol: PROTO.icmp6, payload: routerAdvertisement() };
 const dhcp = udp({ src: 67, dst: 68 });
-const gso = vnetHdr({ flags: 1, gsoType: 1, gsoSize: 1400, hdrLen: 54, csumStart: 34, csumOffset: 16 });
-const superFrame = ethernet({
-  src: mac(1),
-  dst: mac(9),
-  ...ip4({ protocol: PROTO.tcp, payload: tcp({ payload: Buffer.alloc(4000) }), sum: "pseudo" }),
-});
 const open = (start: number, offset: number): Buffer =>
   Buffer.concat([vnetHdr({ flags: 1, csumStart: start, csumOffset: offset }), ethernet({ src: mac(1), dst: mac(2) })]);
 /**
@@ -109,6 +114,39 @@ const UDP_ERRNO = {
   udp_unreachable: [101, 113, 100, 112, 99, 19],
   udp_refused: [1, 22, 14],
 };
+
+/** Super-frames that nobody can cut, by what is wrong with them: towards a VTEP, and to be flooded to VTEPs. */
+const uncuttable = (
+  [
+    ["has no segment size", { gsoSize: 0 }],
+    ["has no payload", { payload: content(0) }],
+    ["is TCP over IPv6 and says IPv4", { version: 6 }, { gsoType: 1 }],
+    ["is TCP over IPv4 and says IPv6", {}, { gsoType: 4 }],
+    ["is TCP and says UDP", {}, { gsoType: 5 }],
+    ["is UDP and says TCP", { protocol: "udp" }, { gsoType: 1 }],
+    ["is UDP over IPv6 and says TCP", { protocol: "udp", version: 6 }, { gsoType: 4 }],
+    ["is of the old kind for UDP, which is cut by IP fragmentation", { protocol: "udp" }, { gsoType: 3 }],
+    ["is of a kind that nobody knows", {}, { gsoType: 2 }],
+    ["is of no kind but says ECN", {}, { gsoType: 0x80 }],
+    ["is a tunnel's", { protocol: "udp" }, { gsoType: 0x25 }],
+    ["has 185 octets of headers", { version: 6, chain: [[60, options6(13)]], tcp: { options: Buffer.alloc(8, 1) }, tags: [[0x8100, 1]] }], // biome-ignore format: table
+    ["has octets behind its packet", {}, {}, (frame) => Buffer.concat([frame, Buffer.alloc(1)])],
+    ["says it is shorter than it is (IPv4)", {}, {}, (frame) => shorter(frame, 16)],
+    ["says it is shorter than it is (IPv6)", { version: 6 }, {}, (frame) => shorter(frame, 18)],
+  ] as readonly (readonly [string, Super, Partial<VnetHdr>?, ((frame: Buffer) => Buffer)?])[]
+).flatMap(([what, given, vnet, change]): Case[] =>
+  [false, true].map((isFlooded) => ({
+    when: `a super-frame ${isFlooded ? "to be flooded" : "for a VTEP"} ${what}`,
+    plane: "egress",
+    reason: "gso_header",
+    run: (h) => h.cut({ ...given, ...(isFlooded ? { dstMac: BROADCAST } : {}) }, vnet, change),
+  })),
+);
+/** The 16-bit number at an octet is one less. */
+function shorter(frame: Buffer, at: number): Buffer {
+  frame.writeUInt16BE(frame.readUInt16BE(at) - 1, at);
+  return frame;
+}
 
 const cases: readonly Case[] = [
   { when: "a frame has 13 octets", plane: "egress", reason: "frame_short", run: (h) => h.send({}, Buffer.alloc(23)) },
@@ -165,22 +203,44 @@ const cases: readonly Case[] = [
     when: "a super-frame has a finished checksum",
     plane: "egress",
     reason: "vnet_hdr",
-    run: (h) => h.send({}, Buffer.concat([vnetHdr({ gsoType: 1, gsoSize: 1400 }), superFrame])),
+    run: (h) => h.cut({}, { flags: 0 }),
   },
   {
-    when: "a super-frame is for a VTEP",
+    when: "a super-frame's open checksum is not where its TCP header has one",
     plane: "egress",
-    reason: "gso_unsupported",
-    run: (h) => {
-      h.receive({});
-      h.send({}, Buffer.concat([gso, superFrame]));
-    },
+    reason: "vnet_hdr",
+    run: (h) => h.cut({}, { csumOffset: 6 }),
   },
   {
-    when: "a super-frame would be flooded to VTEPs",
+    when: "a super-frame's open checksum is in front of its TCP header",
     plane: "egress",
-    reason: "gso_unsupported",
-    run: (h) => h.send({}, Buffer.concat([gso, superFrame])),
+    reason: "vnet_hdr",
+    run: (h) => h.cut({ options: Buffer.alloc(4, 1) }, { csumStart: 34 }),
+  },
+  {
+    when: "a super-frame is a fragment",
+    plane: "egress",
+    reason: "vnet_hdr",
+    run: (h) => h.cut({ fragment: 0x2000 }),
+  },
+  {
+    when: "a super-frame is a fragment of an IPv6 packet",
+    plane: "egress",
+    reason: "vnet_hdr",
+    run: (h) => h.cut({ version: 6, chain: [[44, fragment6(0, true)]] }),
+  },
+  ...uncuttable,
+  {
+    when: "a super-frame would become 2,049 segments",
+    plane: "egress",
+    reason: "gso_segments",
+    run: (h) => h.cut({ payload: content(2049), gsoSize: 1 }),
+  },
+  {
+    when: "a super-frame to be flooded to VTEPs would become 65,000 segments",
+    plane: "egress",
+    reason: "gso_segments",
+    run: (h) => h.cut({ dstMac: BROADCAST, protocol: "udp", payload: content(65_000), gsoSize: 1 }),
   },
   {
     when: "a UDP super-frame does not say its segment size",

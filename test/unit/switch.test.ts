@@ -438,6 +438,33 @@ for (const build of ["debug", "release"] satisfies Build[]) {
     });
 
     t.test(
+      "offloads: without a virtio_net_hdr open checksums are finished, and super-frames of a peer dropped",
+      async (t) => {
+        const rig = await open();
+        rig.features(1, 0, false);
+        for (const make of [ip4, ip6]) {
+          for (const [protocol, payload] of [
+            [PROTO.tcp, tcp({})],
+            [PROTO.udp, udp({})],
+          ] as const) {
+            const [open, full] = (["pseudo", "full"] as const).map((sum) =>
+              ethernet({ src: mac(9), dst: mac(1), ...make({ protocol, payload, sum }) }),
+            ) as [Buffer, Buffer];
+            const [got] = rig.ingress([{ address: V4, payload: vxlan(42, open) }]);
+            t.same(inner(got), full);
+            t.same(got?.kind === "port" && got.vnet, PLAIN);
+          }
+          const long = make({ protocol: PROTO.tcp, payload: tcp({ payload: Buffer.alloc(60_000, 1) }), sum: "pseudo" });
+          t.same(
+            rig.ingress([{ address: V4, payload: vxlan(42, ethernet({ src: mac(9), dst: mac(1), ...long })) }]),
+            [],
+          );
+        }
+        isLawful(rig, { "ingress/gso_unknown": 2 });
+      },
+    );
+
+    t.test(
       "offloads: a 64 KB TCP datagram of a kernel peer becomes a super-frame cut to the network's MTU",
       async (t) => {
         const rig = await open();

@@ -7,7 +7,7 @@ import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { LIMIT } from "@weft/dataplane-wasm/abi";
+import { LIMIT, REGION_TABLE, type RegionName, regionId } from "@weft/dataplane-wasm/abi";
 import {
   createSystemError,
   type Io,
@@ -147,8 +147,7 @@ t.test("a memory of another shape is refused with one sentence", async (t) => {
         change(memory);
         return link.createIo(memory.octets, worker);
       };
-    const table = 64;
-    const region = (id: number, field: number): number => table + 24 * id + 4 * field;
+    const region = (name: RegionName, field: number): number => REGION_TABLE + 24 * regionId(name) + 4 * field;
     t.throws(
       attempt((m) => m.view.setUint32(0, 1)),
       { message: /does not start with a weft header/ },
@@ -165,7 +164,7 @@ t.test("a memory of another shape is refused with one sentence", async (t) => {
       `${link.kind}: worker`,
     );
     t.throws(() => link.createIo(new Uint8Array(100), 0), { message: /too small/ }, `${link.kind}: size`);
-    for (const id of [8, 13, 14, 15, 17]) {
+    for (const id of ["COUNTERS", "RX_DESCS", "TX_OPS", "IOVS", "SLOTS"] as const) {
       t.throws(
         attempt((m) => m.view.setUint32(region(id, 0), 0xffff_0000, true)),
         { message: /lies outside/ },

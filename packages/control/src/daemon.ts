@@ -5,14 +5,17 @@
  * address) comes before the first device is touched, so that a refused start leaves nothing behind.
  */
 import { rmSync } from "node:fs";
+import type { RequestListener } from "node:http";
 import { isDeepStrictEqual } from "node:util";
-import { type Features, kernelLink, type Link, sdNotify, setParentDeathSignal } from "@weft/tun";
+import { kernelLink, type Link, sdNotify, setParentDeathSignal } from "@weft/tun";
 import type { Config } from "./config/config.js";
 import { DEFAULT_FDB } from "./config/defaults.js";
 import { Dataplane } from "./dataplane/dataplane.js";
 import { removeRecorded } from "./dataplane/device.js";
 import type { DataplaneApi } from "./dataplane/types.js";
 import { describe, WeftError } from "./errors.js";
+import { featuresText, switchedOff } from "./features.js";
+import type { ApiOptions } from "./http/api.js";
 import { healthListener } from "./http/health.js";
 import { listenTcp, listenUnix, swappable } from "./http/listen.js";
 import type { Metrics } from "./http/metrics.js";
@@ -56,7 +59,8 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
 
   let state: DaemonState = "starting";
   let router: Router;
-  let metrics: Metrics | undefined;
+  let metrics: Promise<Metrics> | undefined;
+  let open: () => void;
   /** What the end has to take back, and what only a failed start has to. */
   const undo: (() => unknown)[] = [];
   const failed: (() => unknown)[] = [];
@@ -108,16 +112,6 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
     undo.pop();
     undo.push(() => (store ? current.park() : current.down()));
 
-    // Frames flow already. Loading these takes longer than everything above.
-    const [{ apiListener }, { openMetrics }] = await Promise.all([
-      import("./http/api.js"),
-      import("./http/metrics.js"),
-    ]);
-    metrics = openMetrics(dataplane, {
-      parked: () => current.parked.map((p) => p.record),
-      isUp: (address) => watch.isUp(address),
-      fdbLimit: config.limits.fdb ?? DEFAULT_FDB,
-    });
     const { name, socket } = config;
     const stateDir = config.stateDir ?? null;
     const facts = () => ({ name, state, startedAt, socket, metrics: metricsUrl, stateDir, watch });
@@ -131,7 +125,12 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
         throw error;
       }
     };
-    entry.use(apiListener({ router, facts, down, log }));
+    open = () => {
+      const answers = loadAnswers({ router: current, facts, down, log }, watch, config);
+      answers.catch((error: unknown) => stop({ why: "failed", error }));
+      metrics = answers.then((a) => a.metrics);
+      entry.use((request, response) => void answers.then((a) => a.api(request, response)));
+    };
   } catch (error) {
     await undoAll();
     for (const step of failed) await step();
@@ -144,9 +143,13 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
   state = "ready";
   const ports = router.dataplane.ports().length;
   const networks = router.dataplane.networks().length;
-  log.info({ component: "daemon", socket: config.socket, networks, ports, ms: Math.round(performance.now()) }, "ready");
+  const ms = Math.round(performance.now());
+  const { user, system } = process.cpuUsage();
+  const cpuMs = Math.round((user + system) / 1000);
+  log.info({ component: "daemon", socket: config.socket, networks, ports, ms, cpuMs }, "ready");
   supervisor.ready(`${networks} networks, ${ports} ports`);
   run(router);
+  open();
 
   const ended = await end;
   state = "stopping";
@@ -164,6 +167,25 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
     );
   await undoAll();
   return ended.why === "failed" ? 1 : 0;
+}
+
+/**
+ * Loads what answers requests: most of the daemon's code, and nothing that a frame needs. Requests wait meanwhile.
+ * Not put off until the first of them: by then the files may be those of another version.
+ */
+async function loadAnswers(
+  options: ApiOptions,
+  watch: Watch,
+  { limits }: Config,
+): Promise<{ api: RequestListener; metrics: Metrics }> {
+  const [{ apiListener }, { openMetrics }] = await Promise.all([import("./http/api.js"), import("./http/metrics.js")]);
+  const { router } = options;
+  const metrics = openMetrics(router.dataplane, {
+    parked: () => router.parked.map((p) => p.record),
+    isUp: (address) => watch.isUp(address),
+    fdbLimit: limits.fdb ?? DEFAULT_FDB,
+  });
+  return { api: apiListener(options), metrics };
 }
 
 function stopText(end: End, config: Config): string {
@@ -198,17 +220,10 @@ async function startDataplane(config: Config, log: Log): Promise<DataplaneApi> {
     ...(limits.networks === undefined ? {} : { networksMax: limits.networks }),
   });
   const { features, socketBuffers, abi, warnings } = dataplane.info;
-  log.info({ component: "dataplane" }, featuresText(features));
+  log.info({ component: "dataplane" }, `kernel ${featuresText({ ...features }, switchedOff())}`);
   log.debug({ component: "dataplane", ...features, socketBuffers, abi }, "features");
   for (const warning of warnings) log.warn({ component: "dataplane" }, warning);
   return dataplane;
-}
-
-/** Kernel features, as far as they are missing: each has a way around it. */
-function featuresText(features: Features): string {
-  const missing = Object.entries(features).filter(([, there]) => there === false);
-  const names = missing.map(([name]) => name).join(", ");
-  return `kernel ${features.kernel}: ${names === "" ? "all features are there" : `works without ${names}`}`;
 }
 
 /** Networks are what can change while frames flow; everything else of the file is for the next start. */

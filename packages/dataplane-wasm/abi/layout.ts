@@ -189,8 +189,10 @@ export function planMemory(sizes: MemorySizes, firstFree = 65_536): MemoryPlan {
     eventsMax: LIMIT.EVENTS_MAX,
     batchMax: LIMIT.BATCH_MAX,
     txMax,
-    iovMax: 2 * (txMax + LIMIT.HEADERS_MAX),
+    // Plain operations and segments, and behind them a fixed part for each join item.
+    iovMax: 2 * (txMax + LIMIT.HEADERS_MAX) + LIMIT.ITEMS_MAX * LIMIT.ITEM_IOVS,
     headerMax: LIMIT.HEADERS_MAX,
+    itemMax: LIMIT.ITEMS_MAX,
   };
   const align = (n: number, to: number): number => Math.ceil(n / to) * to;
   let next = align(Math.max(firstFree, 65_536), 65_536);

@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0xf254f944;
+@inline export const ABI_HASH: u32 = 0x5deece58;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -42,6 +42,15 @@
 /** header areas of one worker: headers made by the switch, sent in front of payload that stays in its slot */
 // @ts-ignore: decorator
 @inline export const HEADERS_MAX: u32 = 0x800;
+/** octets of one of them: VXLAN, Ethernet with tags, IP with options, TCP with options */
+// @ts-ignore: decorator
+@inline export const HEADER_AREA: u32 = 0xc0;
+/** operations of one batch that may still take further frames */
+// @ts-ignore: decorator
+@inline export const ITEMS_MAX: u32 = 0x80;
+/** iovecs kept for each of them: frames of one UDP_SEGMENT send, or pieces of one super-frame */
+// @ts-ignore: decorator
+@inline export const ITEM_IOVS: u32 = 0x80;
 /** events a worker can hold for the main thread before it counts events_lost */
 // @ts-ignore: decorator
 @inline export const EVENTS_MAX: u32 = 0x400;
@@ -111,6 +120,21 @@
 /** VNI → network index */
 // @ts-ignore: decorator
 @inline export const ROUTE_VNI: u32 = 0x5;
+/** nothing: it ended with a short piece, or something of its flow went past it */
+// @ts-ignore: decorator
+@inline export const JOIN_CLOSED: u32 = 0x0;
+/** more; its first frame's checksum has not been looked at */
+// @ts-ignore: decorator
+@inline export const JOIN_UNVERIFIED: u32 = 0x1;
+/** more; every piece's checksum was verified */
+// @ts-ignore: decorator
+@inline export const JOIN_OPEN: u32 = 0x2;
+/** more; every piece's checksum is the kernel's to finish (NEEDS_CSUM) */
+// @ts-ignore: decorator
+@inline export const JOIN_PARTIAL: u32 = 0x3;
+/** more datagrams of the same length */
+// @ts-ignore: decorator
+@inline export const JOIN_GROUP: u32 = 0x4;
 /** a MAC was seen for the first time */
 // @ts-ignore: decorator
 @inline export const EVENT_LEARNED: u32 = 0x1;
@@ -132,6 +156,15 @@
 /** the datagram was longer than the slot (MSG_TRUNC) */
 // @ts-ignore: decorator
 @inline export const RX_TRUNCATED: u32 = 0x1;
+/** a TCP super-frame may be written to a port */
+// @ts-ignore: decorator
+@inline export const OFFLOAD_TCP: u32 = 0x1;
+/** a UDP super-frame may be written to a port */
+// @ts-ignore: decorator
+@inline export const OFFLOAD_UDP: u32 = 0x2;
+/** a frame with an unfinished checksum may be written to a port (there is a virtio_net_hdr) */
+// @ts-ignore: decorator
+@inline export const OFFLOAD_CHECKSUM: u32 = 0x4;
 /** the record is in use */
 // @ts-ignore: decorator
 @inline export const NETWORK_USED: u32 = 0x1;
@@ -177,87 +210,90 @@
 /** virtio_net_hdr whose checksum lies outside the frame, or a super-frame whose open checksum is not its own TCP or UDP one */
 // @ts-ignore: decorator
 @inline export const DROP_VNET_HDR: u32 = 0x3;
-/** super-frame towards a VTEP from a TAP that was not asked for super-frames */
+/** super-frame that cannot be cut: not of the type its headers say, a fragment, or headers longer than a header area */
 // @ts-ignore: decorator
-@inline export const DROP_GSO_UNSUPPORTED: u32 = 0x4;
+@inline export const DROP_GSO_HEADER: u32 = 0x4;
+/** super-frame that would become more segments than there are header areas */
+// @ts-ignore: decorator
+@inline export const DROP_GSO_SEGMENTS: u32 = 0x5;
 /** UDP super-frame without a segment size: cannot be cut again */
 // @ts-ignore: decorator
-@inline export const DROP_GSO_UNKNOWN: u32 = 0x5;
+@inline export const DROP_GSO_UNKNOWN: u32 = 0x6;
 /** source MAC is a group address or zero */
 // @ts-ignore: decorator
-@inline export const DROP_SOURCE_MAC: u32 = 0x6;
+@inline export const DROP_SOURCE_MAC: u32 = 0x7;
 /** destination 01:80:c2:00:00:00 to 0f, which no bridge forwards (IEEE 802.1Q §8.6.3) */
 // @ts-ignore: decorator
-@inline export const DROP_RESERVED_GROUP: u32 = 0x7;
+@inline export const DROP_RESERVED_GROUP: u32 = 0x8;
 /** from a port that is being added or removed */
 // @ts-ignore: decorator
-@inline export const DROP_PORT_INACTIVE: u32 = 0x8;
+@inline export const DROP_PORT_INACTIVE: u32 = 0x9;
 /** container uses the MAC of another local port or of a static route */
 // @ts-ignore: decorator
-@inline export const DROP_SPOOFED_MAC: u32 = 0x9;
+@inline export const DROP_SPOOFED_MAC: u32 = 0xa;
 /** IPv6 router advertisement from a container (RFC 6105), or a header chain or pile of VLAN tags that hides one (RFC 7113) */
 // @ts-ignore: decorator
-@inline export const DROP_RA_GUARD: u32 = 0xa;
+@inline export const DROP_RA_GUARD: u32 = 0xb;
 /** DHCP or DHCPv6 server answer from a container, or VLAN tags that hide one */
 // @ts-ignore: decorator
-@inline export const DROP_DHCP_GUARD: u32 = 0xb;
+@inline export const DROP_DHCP_GUARD: u32 = 0xc;
 /** broadcast, unknown unicast or multicast beyond the port's rate */
 // @ts-ignore: decorator
-@inline export const DROP_BUM_RATE: u32 = 0xc;
+@inline export const DROP_BUM_RATE: u32 = 0xd;
 /** destination is behind the port the frame came from */
 // @ts-ignore: decorator
-@inline export const DROP_REFLECT: u32 = 0xd;
+@inline export const DROP_REFLECT: u32 = 0xe;
 /** nobody else is in the network (yet) */
 // @ts-ignore: decorator
-@inline export const DROP_NO_DESTINATION: u32 = 0xe;
+@inline export const DROP_NO_DESTINATION: u32 = 0xf;
 /** a route says so */
 // @ts-ignore: decorator
-@inline export const DROP_BLACKHOLE: u32 = 0xf;
+@inline export const DROP_BLACKHOLE: u32 = 0x10;
 /** VXLAN I flag clear (RFC 7348 §5) */
 // @ts-ignore: decorator
-@inline export const DROP_VXLAN_FLAGS: u32 = 0x10;
+@inline export const DROP_VXLAN_FLAGS: u32 = 0x11;
 /** VNI of no network here */
 // @ts-ignore: decorator
-@inline export const DROP_UNKNOWN_VNI: u32 = 0x11;
+@inline export const DROP_UNKNOWN_VNI: u32 = 0x12;
 /** from an address that is no VTEP of the network */
 // @ts-ignore: decorator
-@inline export const DROP_UNKNOWN_VTEP: u32 = 0x12;
+@inline export const DROP_UNKNOWN_VTEP: u32 = 0x13;
 /** source MAC belongs to a local port or to another VTEP's static route */
 // @ts-ignore: decorator
-@inline export const DROP_STATIC_CONFLICT: u32 = 0x13;
+@inline export const DROP_STATIC_CONFLICT: u32 = 0x14;
 /** from a VTEP, for a MAC behind a VTEP: never sent back to the underlay */
 // @ts-ignore: decorator
-@inline export const DROP_SPLIT_HORIZON: u32 = 0x14;
+@inline export const DROP_SPLIT_HORIZON: u32 = 0x15;
 /** outer CE on an inner packet that is not ECN-capable (RFC 6040 §4.2) */
 // @ts-ignore: decorator
-@inline export const DROP_ECN_CE: u32 = 0x15;
+@inline export const DROP_ECN_CE: u32 = 0x16;
 /** the device or its namespace is gone (EBADF, EBADFD, ENODEV) */
 // @ts-ignore: decorator
-@inline export const DROP_PORT_GONE: u32 = 0x16;
+@inline export const DROP_PORT_GONE: u32 = 0x17;
 /** the device is down (EIO) */
 // @ts-ignore: decorator
-@inline export const DROP_PORT_DOWN: u32 = 0x17;
+@inline export const DROP_PORT_DOWN: u32 = 0x18;
 /** the device takes no frame now (EAGAIN, ENOBUFS, ENOMEM) */
 // @ts-ignore: decorator
-@inline export const DROP_PORT_FULL: u32 = 0x18;
+@inline export const DROP_PORT_FULL: u32 = 0x19;
 /** the device refused the frame (any other errno) */
 // @ts-ignore: decorator
-@inline export const DROP_PORT_REFUSED: u32 = 0x19;
+@inline export const DROP_PORT_REFUSED: u32 = 0x1a;
 /** the socket or the underlay queue is full (EAGAIN, ENOBUFS, ENOMEM) */
 // @ts-ignore: decorator
-@inline export const DROP_UDP_FULL: u32 = 0x1a;
+@inline export const DROP_UDP_FULL: u32 = 0x1b;
 /** longer than the underlay takes (EMSGSIZE) */
 // @ts-ignore: decorator
-@inline export const DROP_UDP_TOO_BIG: u32 = 0x1b;
+@inline export const DROP_UDP_TOO_BIG: u32 = 0x1c;
 /** no route, interface down or address gone */
 // @ts-ignore: decorator
-@inline export const DROP_UDP_UNREACHABLE: u32 = 0x1c;
+@inline export const DROP_UDP_UNREACHABLE: u32 = 0x1d;
 /** the underlay refused the datagram (any other errno) */
 // @ts-ignore: decorator
-@inline export const DROP_UDP_REFUSED: u32 = 0x1d;
+@inline export const DROP_UDP_REFUSED: u32 = 0x1e;
 /** copies that did not fit the transmit region (a network with too many members) */
 // @ts-ignore: decorator
-@inline export const DROP_NO_ROOM: u32 = 0x1e;
+@inline export const DROP_NO_ROOM: u32 = 0x1f;
 /** frames read from ports */
 // @ts-ignore: decorator
 @inline export const COUNT_IN_EGRESS: u32 = 0x0;
@@ -306,45 +342,57 @@
 /** frames flooded from VTEPs */
 // @ts-ignore: decorator
 @inline export const COUNT_FLOOD_INGRESS: u32 = 0xf;
+/** super-frames: cut for the underlay (egress), made of datagrams from it (ingress) */
+// @ts-ignore: decorator
+@inline export const COUNT_SUPER_FRAMES_EGRESS: u32 = 0x10;
+/** super-frames: cut for the underlay (egress), made of datagrams from it (ingress) */
+// @ts-ignore: decorator
+@inline export const COUNT_SUPER_FRAMES_INGRESS: u32 = 0x11;
+/** UDP_SEGMENT sends made of several frames */
+// @ts-ignore: decorator
+@inline export const COUNT_GROUPED_SENDS: u32 = 0x12;
+/** UDP_SEGMENT sends that the kernel refused and that went out as single datagrams */
+// @ts-ignore: decorator
+@inline export const COUNT_GSO_FALLBACKS: u32 = 0x13;
 /** frames that a prefix route kept from being flooded */
 // @ts-ignore: decorator
-@inline export const COUNT_PREFIX_EGRESS: u32 = 0x10;
+@inline export const COUNT_PREFIX_EGRESS: u32 = 0x14;
 /** frames in all egress batches */
 // @ts-ignore: decorator
-@inline export const COUNT_BATCH_SUM_EGRESS: u32 = 0x11;
+@inline export const COUNT_BATCH_SUM_EGRESS: u32 = 0x15;
 /** receive buffers in all ingress batches (one holds many datagrams after UDP_GRO) */
 // @ts-ignore: decorator
-@inline export const COUNT_BATCH_SUM_INGRESS: u32 = 0x12;
-/** nanoseconds spent between two polls */
+@inline export const COUNT_BATCH_SUM_INGRESS: u32 = 0x16;
+/** nanoseconds spent between two polls that brought frames */
 // @ts-ignore: decorator
-@inline export const COUNT_LOOP_NS: u32 = 0x13;
+@inline export const COUNT_LOOP_NS: u32 = 0x17;
 /** loops that had work */
 // @ts-ignore: decorator
-@inline export const COUNT_LOOPS: u32 = 0x14;
+@inline export const COUNT_LOOPS: u32 = 0x18;
 /** epoll_wait calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_POLL: u32 = 0x15;
+@inline export const COUNT_SYS_POLL: u32 = 0x19;
 /** TAP read calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_READ: u32 = 0x16;
+@inline export const COUNT_SYS_READ: u32 = 0x1a;
 /** TAP writev calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_WRITEV: u32 = 0x17;
+@inline export const COUNT_SYS_WRITEV: u32 = 0x1b;
 /** recvmmsg calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_RECVMMSG: u32 = 0x18;
+@inline export const COUNT_SYS_RECVMMSG: u32 = 0x1c;
 /** sendmmsg calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_SENDMMSG: u32 = 0x19;
+@inline export const COUNT_SYS_SENDMMSG: u32 = 0x1d;
 /** first drop cell; cell = DROP_BASE + reason * 2 + plane */
 // @ts-ignore: decorator
-@inline export const DROP_BASE: u32 = 0x1a;
+@inline export const DROP_BASE: u32 = 0x1e;
 /** first cell of the batch histogram */
 // @ts-ignore: decorator
-@inline export const BATCH_BASE: u32 = 0x58;
+@inline export const BATCH_BASE: u32 = 0x5e;
 /** first cell of the loop time histogram */
 // @ts-ignore: decorator
-@inline export const LOOP_BASE: u32 = 0x6a;
+@inline export const LOOP_BASE: u32 = 0x70;
 /** u64 cells of a worker's counter block */
 // @ts-ignore: decorator
 @inline export const COUNTER_CELLS: u32 = 0x80;
@@ -399,9 +447,15 @@
 /** Octet of the region table that holds the base of HEADERS (octets:192). */
 // @ts-ignore: decorator
 @inline export const REGION_HEADERS: usize = 448;
+/** Octet of the region table that holds the base of ITEM_HEADS (octets:256). */
+// @ts-ignore: decorator
+@inline export const REGION_ITEM_HEADS: usize = 472;
+/** Octet of the region table that holds the base of ITEMS (JoinItem). */
+// @ts-ignore: decorator
+@inline export const REGION_ITEMS: usize = 496;
 /** Octet of the region table that holds the base of SLOTS (octets:69696). */
 // @ts-ignore: decorator
-@inline export const REGION_SLOTS: usize = 472;
+@inline export const REGION_SLOTS: usize = 520;
 
 /** Octet 0 of the memory. Written once at start, except generation. */
 // @ts-ignore: decorator
@@ -421,8 +475,9 @@ export class Header {
   fdbCount: u32; // dynamic FDB entries held (atomic)
   neighbourMax: u32; // neighbour entries allowed
   neighbourCount: u32; // neighbour entries held (atomic)
-  pad_0: u64;
-  pad_1: u64;
+  gsoSegments: u32; // datagrams one UDP_SEGMENT send takes; 1: the kernel has no UDP_SEGMENT
+  offloads: u32; // OFFLOAD bits: what the devices of ports take
+  pad: u64;
 }
 if (offsetof<Header>("magic") != 0) ERROR("abi: Header.magic");
 if (offsetof<Header>("abiHash") != 4) ERROR("abi: Header.abiHash");
@@ -436,6 +491,9 @@ if (offsetof<Header>("fdbMax") != 32) ERROR("abi: Header.fdbMax");
 if (offsetof<Header>("fdbCount") != 36) ERROR("abi: Header.fdbCount");
 if (offsetof<Header>("neighbourMax") != 40) ERROR("abi: Header.neighbourMax");
 if (offsetof<Header>("neighbourCount") != 44) ERROR("abi: Header.neighbourCount");
+if (offsetof<Header>("gsoSegments") != 48) ERROR("abi: Header.gsoSegments");
+if (offsetof<Header>("offloads") != 52) ERROR("abi: Header.offloads");
+if (offsetof<Header>("pad") != 56) ERROR("abi: Header.pad");
 if (offsetof<Header>() != 64) ERROR("abi: size of Header");
 
 /** One entry of the region table. address(worker, copy, i) = base + worker*perWorker + copy*perCopy + i*stride. */
@@ -490,10 +548,13 @@ export class Worker {
   neighbourBucket: u32; // next neighbour bucket to age
   refusedVtepTick: u32; // tick + 1 of the last REFUSED_VTEP event; 0: none yet
   refusedVniTick: u32; // tick + 1 of the last REFUSED_VNI event; 0: none yet
-  pad_0: u32;
-  pad_1: u64;
-  pad_2: u64;
-  pad_3: u64;
+  headers: u32; // address of this worker's header areas
+  headerCount: u32; // header areas used by the waiting operations
+  items: u32; // address of this worker's join items
+  itemCount: u32; // join items used by the waiting operations
+  lastItem: u32; // join item that took the last frame, index + 1: runs come one after the other; 0: none
+  itemHeads: u32; // address of the hash heads of join items
+  clockMs: u32; // monotonic time when poll() last returned, modulo 2^32; written by the Io
 }
 if (offsetof<Worker>("generation") != 0) ERROR("abi: Worker.generation");
 if (offsetof<Worker>("index") != 4) ERROR("abi: Worker.index");
@@ -520,6 +581,13 @@ if (offsetof<Worker>("iovMax") != 84) ERROR("abi: Worker.iovMax");
 if (offsetof<Worker>("neighbourBucket") != 88) ERROR("abi: Worker.neighbourBucket");
 if (offsetof<Worker>("refusedVtepTick") != 92) ERROR("abi: Worker.refusedVtepTick");
 if (offsetof<Worker>("refusedVniTick") != 96) ERROR("abi: Worker.refusedVniTick");
+if (offsetof<Worker>("headers") != 100) ERROR("abi: Worker.headers");
+if (offsetof<Worker>("headerCount") != 104) ERROR("abi: Worker.headerCount");
+if (offsetof<Worker>("items") != 108) ERROR("abi: Worker.items");
+if (offsetof<Worker>("itemCount") != 112) ERROR("abi: Worker.itemCount");
+if (offsetof<Worker>("lastItem") != 116) ERROR("abi: Worker.lastItem");
+if (offsetof<Worker>("itemHeads") != 120) ERROR("abi: Worker.itemHeads");
+if (offsetof<Worker>("clockMs") != 124) ERROR("abi: Worker.clockMs");
 if (offsetof<Worker>() != 128) ERROR("abi: size of Worker");
 
 /** One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
@@ -565,10 +633,11 @@ export class RxDesc {
   pad3: u8;
   conntrack: u32; // reserved for connection tracking
   trace: u32; // reserved for tracing
+  run: u32; // port index + 1 that the last datagram of this buffer went to, when the next may follow it; 0: it may not
+  vtep: u32; // VTEP index + 1 that this buffer is from; 0: none
   reserved_0: u64;
   reserved_1: u64;
   reserved_2: u64;
-  reserved_3: u64;
 }
 if (offsetof<RxDesc>("off") != 0) ERROR("abi: RxDesc.off");
 if (offsetof<RxDesc>("len") != 4) ERROR("abi: RxDesc.len");
@@ -603,6 +672,8 @@ if (offsetof<RxDesc>("plane") != 86) ERROR("abi: RxDesc.plane");
 if (offsetof<RxDesc>("pad3") != 87) ERROR("abi: RxDesc.pad3");
 if (offsetof<RxDesc>("conntrack") != 88) ERROR("abi: RxDesc.conntrack");
 if (offsetof<RxDesc>("trace") != 92) ERROR("abi: RxDesc.trace");
+if (offsetof<RxDesc>("run") != 96) ERROR("abi: RxDesc.run");
+if (offsetof<RxDesc>("vtep") != 100) ERROR("abi: RxDesc.vtep");
 if (offsetof<RxDesc>() != 128) ERROR("abi: size of RxDesc");
 
 /** One transmit operation: written by the WASM, carried out by the addon, which writes result, and counted by complete(). */
@@ -651,6 +722,45 @@ if (offsetof<TxOp>("result") != 44) ERROR("abi: TxOp.result");
 if (offsetof<TxOp>("network") != 58) ERROR("abi: TxOp.network");
 if (offsetof<TxOp>("pad") != 60) ERROR("abi: TxOp.pad");
 if (offsetof<TxOp>() != 64) ERROR("abi: size of TxOp");
+
+/** An operation that may still take further frames: a super-frame for a port, or a UDP_SEGMENT send. Lives until complete(). */
+// @ts-ignore: decorator
+@inline export const JOIN_ITEM_SIZE: usize = 48;
+// @ts-ignore: decorator
+@unmanaged
+export class JoinItem {
+  op: u32; // address of the TxOp
+  key: u32; // hash it is found by
+  next: u32; // next item of the same hash head: index + 1, 0 for none
+  frame: u32; // first frame: Ethernet header
+  headerLen: u32; // octets of Ethernet, IP and transport header
+  nextSeq: u32; // TCP sequence number that would continue it
+  segLen: u32; // octets of payload (port) or of datagram (UDP_SEGMENT) that all but the last piece have
+  octets: u32; // IP packet (port) or datagrams (UDP_SEGMENT) so far
+  l3Off: u16; // octets from frame to the IP header
+  l4Off: u16; // octets from frame to the transport header
+  ipVersion: u8; // 4 or 6
+  ipProto: u8; // TCP or UDP
+  state: u8; // JOIN
+  flags: u8; // PSH of the pieces: 8 or 0
+  pad: u64;
+}
+if (offsetof<JoinItem>("op") != 0) ERROR("abi: JoinItem.op");
+if (offsetof<JoinItem>("key") != 4) ERROR("abi: JoinItem.key");
+if (offsetof<JoinItem>("next") != 8) ERROR("abi: JoinItem.next");
+if (offsetof<JoinItem>("frame") != 12) ERROR("abi: JoinItem.frame");
+if (offsetof<JoinItem>("headerLen") != 16) ERROR("abi: JoinItem.headerLen");
+if (offsetof<JoinItem>("nextSeq") != 20) ERROR("abi: JoinItem.nextSeq");
+if (offsetof<JoinItem>("segLen") != 24) ERROR("abi: JoinItem.segLen");
+if (offsetof<JoinItem>("octets") != 28) ERROR("abi: JoinItem.octets");
+if (offsetof<JoinItem>("l3Off") != 32) ERROR("abi: JoinItem.l3Off");
+if (offsetof<JoinItem>("l4Off") != 34) ERROR("abi: JoinItem.l4Off");
+if (offsetof<JoinItem>("ipVersion") != 36) ERROR("abi: JoinItem.ipVersion");
+if (offsetof<JoinItem>("ipProto") != 37) ERROR("abi: JoinItem.ipProto");
+if (offsetof<JoinItem>("state") != 38) ERROR("abi: JoinItem.state");
+if (offsetof<JoinItem>("flags") != 39) ERROR("abi: JoinItem.flags");
+if (offsetof<JoinItem>("pad") != 40) ERROR("abi: JoinItem.pad");
+if (offsetof<JoinItem>() != 48) ERROR("abi: size of JoinItem");
 
 /** A piece of a frame to send. */
 // @ts-ignore: decorator

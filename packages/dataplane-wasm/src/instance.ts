@@ -8,6 +8,7 @@ import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
   ABI_HASH,
+  ENUM,
   LIMIT,
   layout,
   MAGIC,
@@ -104,13 +105,32 @@ export function instantiate(module: WasmModule, memory: WasmMemory): SwitchExpor
   return new wasm.Instance(module, { env: { memory } }).exports as SwitchExports;
 }
 
+/** What the kernel takes in one call. */
+export interface Offloads {
+  /** Datagrams of one UDP_SEGMENT send, 1..128; 1: there is no UDP_SEGMENT. */
+  readonly gsoSegments: number;
+  /** TCP super-frames may be written to ports. */
+  readonly coalesceTcp: boolean;
+  /** UDP super-frames may be written to ports. */
+  readonly coalesceUdp: boolean;
+  /** Frames with an unfinished checksum may be written to ports: they have a virtio_net_hdr. */
+  readonly vnetHdr: boolean;
+}
+const ALL_OFFLOADS: Offloads = { gsoSegments: 64, coalesceTcp: true, coalesceUdp: true, vnetHdr: true };
+
 /**
  * Creates the memory of one switch and writes its header and region table.
  *
  * @param seed eight octets that the hashes are keyed with; random when absent (a fixed one makes a run repeatable).
+ * @param offloads default: those of a kernel of 6.2 or later.
  * @throws RangeError when the sizes need more than 4 GiB, or the machine does not give that much address space.
  */
-export function createMemory(heapBase: number, sizes: MemorySizes, seed?: Uint8Array): SwitchMemory {
+export function createMemory(
+  heapBase: number,
+  sizes: MemorySizes,
+  seed?: Uint8Array,
+  offloads: Offloads = ALL_OFFLOADS,
+): SwitchMemory {
   const plan = planMemory(sizes, heapBase);
   const memory = allocate(plan);
   const view = new DataView(memory.buffer);
@@ -128,6 +148,13 @@ export function createMemory(heapBase: number, sizes: MemorySizes, seed?: Uint8A
   header("hashSeedHi", secret.getUint32(4, true));
   header("fdbMax", sizes.fdbMax);
   header("neighbourMax", sizes.neighboursMax);
+  header("gsoSegments", offloads.gsoSegments);
+  header(
+    "offloads",
+    (offloads.coalesceTcp ? ENUM.OFFLOAD.TCP : 0) |
+      (offloads.coalesceUdp ? ENUM.OFFLOAD.UDP : 0) |
+      (offloads.vnetHdr ? ENUM.OFFLOAD.CHECKSUM : 0),
+  );
 
   const entry = layout("Region").size;
   for (const region of Object.values(plan.regions)) {

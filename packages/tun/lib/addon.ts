@@ -22,9 +22,11 @@ export interface NativeProbe {
   readonly tapChecksum: boolean;
   readonly tso: boolean;
   readonly uso: boolean;
-  readonly udpGso: boolean;
-  readonly udpGro: boolean;
-  readonly udpGsoMax: number;
+  readonly coalesceTcp: boolean;
+  readonly coalesceUdp: boolean;
+  readonly gso: boolean;
+  readonly gro: boolean;
+  readonly gsoMax: number;
   readonly tunGetDevNetns: boolean;
   readonly bufferForce: boolean;
 }
@@ -58,7 +60,7 @@ export interface Native {
   ioRemovePort(io: IoHandle, port: number): number;
   ioAddReceiver(io: IoHandle, index: number, fd: number): number;
   ioAddSender(io: IoHandle, index: number, fd: number): number;
-  ioPoll(io: IoHandle, timeoutMs: number): number;
+  ioPoll(io: IoHandle, timeoutMs: number, spinUs: number): number;
   ioReadPorts(io: IoHandle, max: number): number;
   ioReceive(io: IoHandle, max: number): number;
   ioSend(io: IoHandle, count: number): number;

@@ -101,7 +101,7 @@ function twoSteps(
   renameThere(target, name, ifname);
 }
 
-/** Sets MAC, MTU, queue length, addresses, state and routes of a device. Addresses and routes that exist are kept. */
+/** Sets MAC, MTU, queue length, super-frame size, addresses, state and routes of a device. Addresses and routes that exist are kept. */
 export function configureDevice(spec: ConfigureDevice): void {
   const { ifname } = spec;
   const about = `device ${ifname}`;
@@ -127,6 +127,7 @@ export function configureDevice(spec: ConfigureDevice): void {
           socket.request(rt.RTM.NEWLINK, 0, rt.linkHead(index), attributes),
         );
       }
+      if (spec.gsoMaxSize !== undefined) setGsoMaxSize(socket, index, about, spec.gsoMaxSize);
       // Before the device comes up: with an address already there, IPv6 has nothing to wait for.
       for (const address of spec.addresses ?? []) addAddress(socket, index, about, address);
       if (spec.up !== undefined) setUp(socket, index, ifname, spec.up);
@@ -139,6 +140,23 @@ function setUp(socket: rt.RouteSocket, index: number, name: string, up: boolean)
   attempt(`cannot set device ${name} ${up ? "up" : "down"}`, () =>
     socket.request(rt.RTM.NEWLINK, 0, rt.linkHead(index, up ? rt.IFF_UP : 0, rt.IFF_UP)),
   );
+}
+
+/**
+ * One message for each limit: since Linux 6.3 IPv4 has its own, and a kernel that knows one of them only, or neither,
+ * still makes frames that the switch can cut.
+ */
+function setGsoMaxSize(socket: rt.RouteSocket, index: number, about: string, octets: number): void {
+  for (const limit of [rt.IFLA.GSO_MAX_SIZE, rt.IFLA.GSO_IPV4_MAX_SIZE]) {
+    attempt(`cannot set the super-frame size of ${about}`, () => {
+      try {
+        socket.request(rt.RTM.NEWLINK, 0, rt.linkHead(index), [[limit, octets]]);
+      } catch (error) {
+        const errno = -((error as { errno?: number }).errno ?? 0);
+        if (errno !== ERRNO.EINVAL && errno !== ERRNO.EOPNOTSUPP && errno !== ERRNO.ERANGE) throw error;
+      }
+    });
+  }
 }
 
 function addAddress(socket: rt.RouteSocket, index: number, about: string, text: string): void {

@@ -3,15 +3,17 @@ import { release } from "node:os";
 import { native } from "./addon.js";
 import type { Features } from "./link.js";
 
-type Switchable = Exclude<keyof Features, "kernel" | "udpGsoMax">;
+type Switchable = Exclude<keyof Features, "kernel" | "gsoMax">;
 
 const SWITCHABLE: readonly Switchable[] = [
   "vnetHdr",
   "tapChecksum",
   "tso",
   "uso",
-  "udpGso",
-  "udpGro",
+  "coalesceTcp",
+  "coalesceUdp",
+  "gso",
+  "gro",
   "tunGetDevNetns",
   "bufferForce",
 ];
@@ -32,7 +34,7 @@ export function disabledFeatures(text = process.env.WEFT_DISABLE ?? ""): Readonl
   return new Set(names as Switchable[]);
 }
 
-/** Tries every feature. Takes some milliseconds: once per process is enough. */
+/** Tries every feature and looks at what arrives. Takes some milliseconds: once per process is enough. */
 export function probeFeatures(): Features {
   const off = disabledFeatures();
   const found = { kernel: release(), ...native().probe() };
@@ -45,6 +47,8 @@ export function probeFeatures(): Features {
     tapChecksum,
     tso: features.tso && tapChecksum,
     uso: features.uso && features.tso && tapChecksum,
-    udpGsoMax: features.udpGso ? features.udpGsoMax : 1,
+    coalesceTcp: features.coalesceTcp && tapChecksum,
+    coalesceUdp: features.coalesceUdp && tapChecksum,
+    gsoMax: features.gso ? features.gsoMax : 1,
   };
 }

@@ -6,12 +6,16 @@ import type { Io, WakeHandle } from "./link.js";
 export class KernelIo implements Io {
   readonly wakeHandle: WakeHandle;
   readonly #io: IoHandle;
-  // The hot calls, looked up once.
   readonly #native = native();
+  // The hot calls, looked up once: the addon's functions are many, and so in a slow kind of object.
+  readonly #poll = this.#native.ioPoll;
+  readonly #readPorts = this.#native.ioReadPorts;
+  readonly #receive = this.#native.ioReceive;
+  readonly #send = this.#native.ioSend;
 
-  constructor(memory: Uint8Array, worker: number, udpGso: boolean) {
+  constructor(memory: Uint8Array, worker: number, gso: boolean) {
     this.#io = attempt(`worker ${worker} cannot use the shared memory`, () =>
-      this.#native.ioCreate(memory, worker, udpGso ? 1 : 0),
+      this.#native.ioCreate(memory, worker, gso ? 1 : 0),
     );
     this.wakeHandle = this.#native.ioWakeHandle(this.#io);
   }
@@ -39,20 +43,20 @@ export class KernelIo implements Io {
     attempt(`cannot add sending socket ${index}`, () => this.#native.ioAddSender(this.#io, index, fd));
   }
 
-  poll(timeoutMs: number): number {
-    return this.#native.ioPoll(this.#io, timeoutMs);
+  poll(timeoutMs: number, spinUs = 0): number {
+    return this.#poll(this.#io, timeoutMs, spinUs);
   }
 
   readPorts(max: number): number {
-    return this.#native.ioReadPorts(this.#io, max);
+    return this.#readPorts(this.#io, max);
   }
 
   receive(max: number): number {
-    return this.#native.ioReceive(this.#io, max);
+    return this.#receive(this.#io, max);
   }
 
   send(count: number): void {
-    this.#native.ioSend(this.#io, count);
+    this.#send(this.#io, count);
   }
 
   takeGonePorts(): number[] {

@@ -28,7 +28,7 @@ function createKernelLink(): Link {
     underlayInterface: setup.underlayInterface,
     defaultSources: setup.defaultSources,
     // Workers do not probe: a kernel without UDP_SEGMENT refuses it and the Io sends single datagrams.
-    createIo: (memory, worker) => new KernelIo(memory, worker, !disabledFeatures().has("udpGso")),
+    createIo: (memory, worker) => new KernelIo(memory, worker, !disabledFeatures().has("gso")),
     wake: (handle) => attempt("cannot wake a worker", () => native().wake(handle)),
   };
 }

@@ -1,7 +1,14 @@
-/** A device of the in-memory twin: its two queues, and the far end where a container would be. */
+/**
+ * A device of the in-memory twin: its two queues, and the far end where a container would be.
+ *
+ * Frames pass with their virtio_net_hdr as they are, super-frames too: nothing here cuts or joins. The far end sees what
+ * the switch wrote, and stands for the container's kernel when it injects: that one makes super-frames only for a device
+ * whose `offload` asks for them.
+ */
 import { LIMIT } from "@weft/dataplane-wasm/abi";
 import { ERRNO } from "./errors.js";
 import type { ConfigureDevice, DeviceKind, DeviceStats, OpenDevice } from "./link.js";
+import { refusesVnetHdr, type Supers } from "./memory-vnet.js";
 
 /** A frame with the virtio_net_hdr in front of it. */
 export interface MemoryFrame {
@@ -10,10 +17,19 @@ export interface MemoryFrame {
   readonly frame: Uint8Array;
 }
 
+export interface Offload {
+  readonly checksum: boolean;
+  readonly tso4: boolean;
+  readonly tso6: boolean;
+  readonly uso: boolean;
+}
+
 /** Frames the far end holds before the device refuses more (ENOBUFS). */
 const TAKEN_MAX = 65_536;
 /** Frames towards the switch; a TAP's default queue length. */
 const QUEUE_DEFAULT = 1000;
+/** Longest super-frame of any TAP. */
+const GSO_MAX = 65_536;
 
 export class MemoryDevice {
   readonly kind: DeviceKind;
@@ -27,13 +43,17 @@ export class MemoryDevice {
   up = false;
   persist = false;
   gone = false;
-  offload = { checksum: false };
+  /** What setOffload() asked for and the features grant. */
+  offload: Offload = { checksum: false, tso4: false, tso6: false, uso: false };
+  /** Octets of the longest super-frame the container's kernel makes. */
+  gsoMaxSize = GSO_MAX;
   txDropped = 0;
   rxDropped = 0;
   /** Descriptors open on it. */
   openCount = 0;
   readonly addresses: string[] = [];
   readonly routes: { readonly to: string; readonly via?: string }[] = [];
+  readonly #supers: Supers;
   readonly #failures: number[] = [];
   readonly #queue: MemoryFrame[] = [];
   #queueMax = QUEUE_DEFAULT;
@@ -41,12 +61,13 @@ export class MemoryDevice {
   #wake: () => void = () => {};
   #onFrame: ((frame: MemoryFrame) => void) | undefined;
 
-  constructor(spec: OpenDevice, name: string, ifindex: number, mac: string) {
+  constructor(spec: OpenDevice, name: string, ifindex: number, mac: string, supers: Supers) {
     this.kind = spec.kind;
     this.multiQueue = spec.multiQueue ?? false;
     this.name = name;
     this.ifindex = ifindex;
     this.mac = mac;
+    this.#supers = supers;
   }
 
   // ---- the container's side: for tests, examples and benches ----
@@ -112,6 +133,7 @@ export class MemoryDevice {
     if (this.gone) return -(ERRNO.EBADFD as number);
     if (!this.up) return -(ERRNO.EIO as number);
     if (frame.frame.length < LIMIT.ETH_LEN && this.kind === "tap") return -(ERRNO.EINVAL as number);
+    if (refusesVnetHdr(frame.vnetHdr, frame.frame.length, this.#supers)) return -(ERRNO.EINVAL as number);
     if (this.#onFrame) {
       this.#onFrame(frame);
     } else if (this.#taken.length < TAKEN_MAX) {
@@ -126,6 +148,7 @@ export class MemoryDevice {
   configure(spec: ConfigureDevice): void {
     if (spec.mac !== undefined) this.mac = spec.mac.toLowerCase();
     if (spec.mtu !== undefined) this.mtu = spec.mtu;
+    if (spec.gsoMaxSize !== undefined && spec.gsoMaxSize <= GSO_MAX) this.gsoMaxSize = spec.gsoMaxSize;
     if (spec.txQueueLen !== undefined) this.#queueMax = spec.txQueueLen;
     for (const address of spec.addresses ?? []) if (!this.addresses.includes(address)) this.addresses.push(address);
     if (spec.up !== undefined) this.up = spec.up;

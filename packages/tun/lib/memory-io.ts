@@ -11,30 +11,46 @@ import type { MemoryNetwork } from "./memory-network.js";
 import { type MemorySocket, payloadMax, tooLong } from "./memory-socket.js";
 import { type Operation, WorkerMemory } from "./worker-memory.js";
 
-/** Frames read from one port before it is the next one's turn. As in io.h. */
+/** Frames and octets read from one port before it is the next one's turn. As in io.h. */
 const PORT_BUDGET = 32;
+const PORT_OCTETS = 512 * 1024;
 
 interface Port {
   readonly index: number;
   readonly device: MemoryDevice;
   readonly reads: boolean;
+  /** What is left of this turn: frames, and octets (spent when not positive). */
   left: number;
+  octets: number;
 }
 
 /** What an Io needs of its host. */
 export interface IoHost {
   readonly network: MemoryNetwork;
-  /** False: UDP_SEGMENT is off, which changes nothing here but is counted in single sends. */
-  readonly udpGso: boolean;
+  /** Most datagrams of one UDP_SEGMENT send; 1: there is none, and single datagrams go out instead. */
+  readonly gsoMax: number;
+  /** The switch's clock, milliseconds. */
+  nowMs(): number;
   device(fd: number): MemoryDevice | undefined;
   socket(fd: number): MemorySocket | undefined;
-  /** Sends from a socket; the negative errno of a refusal, or the octets. */
-  send(socket: MemorySocket, operation: Operation, payload: Uint8Array): number;
+  /** The negative errno with which a send of datagrams of that length fails; undefined when it does not. */
+  refuses(socket: MemorySocket, length: number): number | undefined;
+  /** Sends one datagram that is not refused. */
+  send(socket: MemorySocket, operation: Operation, payload: Uint8Array): void;
   closed(io: MemoryIo): void;
 }
 
 function fail(code: string, syscall: string, message: string): Error {
   return createSystemError(code, ERRNO[code] as number, syscall, `${message} (${code}, ${syscall})`);
+}
+
+/** Refusals of UDP_SEGMENT after which single datagrams are tried. As in io-send.c. */
+const GSO_REFUSED: ReadonlySet<number> = new Set(["EMSGSIZE", "EINVAL", "EIO"].map((code) => -(ERRNO[code] as number)));
+
+/** A port's next turn begins. */
+function renew(port: Port): void {
+  port.left = PORT_BUDGET;
+  port.octets = PORT_OCTETS;
 }
 
 export class MemoryIo implements Io {
@@ -47,8 +63,12 @@ export class MemoryIo implements Io {
   /** Ports in the order of their turns. */
   #turns: Port[] = [];
   #gone: number[] = [];
+  readonly #gso: boolean;
   #receiverNext = 0;
   #woken = false;
+  /** When poll() returned, and whether frames were taken since. */
+  #returned = 0;
+  #busy = false;
   #open = true;
   #listener: (() => void) | undefined;
   #told = false;
@@ -56,6 +76,7 @@ export class MemoryIo implements Io {
   constructor(host: IoHost, memory: Uint8Array, worker: number, wakeHandle: WakeHandle) {
     this.#host = host;
     this.#memory = new WorkerMemory(memory, worker);
+    this.#gso = host.gsoMax > 1 && this.#memory.gsoSegments !== 1;
     this.wakeHandle = wakeHandle;
   }
 
@@ -84,7 +105,7 @@ export class MemoryIo implements Io {
     const device = this.#host.device(fd);
     if (!device) throw fail("EBADF", "addPort", `cannot add port ${port}: no device is open as ${fd}`);
     if (device.gone) throw fail("EBADFD", "addPort", `cannot add port ${port}: the device is gone`);
-    const added: Port = { index: port, device, reads, left: PORT_BUDGET };
+    const added: Port = { index: port, device, reads, left: PORT_BUDGET, octets: PORT_OCTETS };
     this.#ports.set(port, added);
     if (!reads) return;
     this.#turns.push(added);
@@ -118,8 +139,12 @@ export class MemoryIo implements Io {
     this.#senders.set(index, socket);
   }
 
-  /** The time-out does not matter: everything that can arrive arrives on this thread. */
-  poll(_timeoutMs: number): number {
+  /** Neither time matters: everything that can arrive arrives on this thread. */
+  poll(_timeoutMs: number, _spinUs?: number): number {
+    if (this.#busy) this.#memory.countLoop((performance.now() - this.#returned) * 1e6);
+    this.#busy = false;
+    this.#returned = performance.now();
+    this.#memory.setClock(this.#host.nowMs());
     this.#memory.countUp("sys_poll");
     this.#host.network.deliverDue();
     for (const port of this.#turns.filter((p) => p.device.gone)) {
@@ -130,7 +155,7 @@ export class MemoryIo implements Io {
     this.#woken = false;
     const tap = this.#turns.some((port) => port.device.waiting > 0) ? READY.TAP : 0;
     const udp = this.#receivers.some((socket) => socket?.open && socket.waiting > 0) ? READY.UDP : 0;
-    return wake | tap | udp;
+    return wake | tap | udp | (this.#gone.length > 0 ? READY.GONE : 0);
   }
 
   readPorts(max: number): number {
@@ -140,22 +165,24 @@ export class MemoryIo implements Io {
     for (let at = 0; filled < limit && at < this.#turns.length; ) {
       const port = this.#turns[at] as Port;
       if (port.device.waiting === 0) {
-        port.left = PORT_BUDGET;
+        renew(port);
         at++;
-      } else if (port.left === 0) {
-        port.left = PORT_BUDGET;
+      } else if (port.left === 0 || port.octets <= 0) {
+        renew(port);
         this.#turns.splice(at, 1);
         this.#turns.push(port);
       } else {
         const frame = port.device.shift();
         if (!frame) continue;
         port.left--;
+        port.octets -= frame.vnetHdr.length + frame.frame.length;
         this.#memory.countUp("sys_read");
         this.#memory.fill(filled++, LIMIT.HEADROOM - LIMIT.VNET_HDR_LEN, [frame.vnetHdr, frame.frame], {
           source: port.index,
         });
       }
     }
+    this.#busy ||= filled > 0;
     return filled;
   }
 
@@ -175,6 +202,7 @@ export class MemoryIo implements Io {
         if (filled === limit) break;
       }
     }
+    this.#busy ||= filled > 0;
     return filled;
   }
 
@@ -212,21 +240,39 @@ export class MemoryIo implements Io {
     if (!socket || operation.family !== family) return -(ERRNO.EAFNOSUPPORT as number);
     const payload = this.#memory.gather(index);
     if (typeof payload === "number") return payload;
-    this.#memory.countUp("sys_sendmmsg");
     const { gsoSize } = operation;
-    if (gsoSize === 0 || payload.length <= gsoSize) {
-      return tooLong(family, payload.length) ?? this.#host.send(socket, operation, payload);
+    if (gsoSize === 0 || payload.length <= gsoSize) return this.#sendOne(socket, operation, payload);
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < payload.length; at += gsoSize) pieces.push(payload.subarray(at, at + gsoSize));
+    const asked = this.#gso && payload.length <= payloadMax(family);
+    if (asked) {
+      this.#memory.countUp("sys_sendmmsg");
+      const tooMany = pieces.length > this.#host.gsoMax ? -(ERRNO.EINVAL as number) : undefined;
+      const refused = tooMany ?? this.#host.refuses(socket, gsoSize);
+      if (refused === undefined) {
+        for (const piece of pieces) this.#host.send(socket, operation, piece);
+        return payload.length;
+      }
+      if (!GSO_REFUSED.has(refused)) return refused;
     }
-    // The same datagrams whether the kernel cuts (UDP_SEGMENT) or the addon falls back to single ones.
+    // As the addon does: single datagrams up to the first that is refused.
     let sent = 0;
-    for (let at = 0; at < payload.length; at += gsoSize) {
-      const piece = payload.subarray(at, at + gsoSize);
-      const result = tooLong(family, piece.length) ?? this.#host.send(socket, operation, piece);
-      if (result < 0) return sent > 0 ? sent : result;
+    for (const piece of pieces) {
+      const result = this.#sendOne(socket, operation, piece);
+      if (result < 0 && sent === 0) return result;
+      if (result < 0) break;
       sent += result;
-      if (!this.#host.udpGso || payload.length > payloadMax(family)) this.#memory.countUp("sys_sendmmsg");
     }
+    if (asked) this.#memory.countUp("gso_fallbacks");
     return sent;
+  }
+
+  #sendOne(socket: MemorySocket, operation: Operation, payload: Uint8Array): number {
+    this.#memory.countUp("sys_sendmmsg");
+    const refused = tooLong(socket.family, payload.length) ?? this.#host.refuses(socket, payload.length);
+    if (refused !== undefined) return refused;
+    this.#host.send(socket, operation, payload);
+    return payload.length;
   }
 
   #writeFrame(index: number, operation: Operation): number {

@@ -32,9 +32,11 @@ const FEATURES: Contract.Features = {
   tapChecksum: true,
   tso: true,
   uso: true,
-  udpGso: true,
-  udpGro: true,
-  udpGsoMax: 128,
+  coalesceTcp: true,
+  coalesceUdp: true,
+  gso: true,
+  gro: true,
+  gsoMax: 128,
   tunGetDevNetns: true,
   bufferForce: true,
 };
@@ -95,7 +97,10 @@ export class MemoryLink implements Contract.Link {
     return [...this.#devices];
   }
 
-  /** Lets the next `count` sends fail with an errno: from the socket on that port, or from every socket. */
+  /**
+   * Lets the next `count` sends fail with an errno: from the socket on that port, or from every socket. A UDP_SEGMENT
+   * send is one, and each of the single datagrams that go out in its place is another.
+   */
   failUdp(code: string, count = 1, port?: number): void {
     const errno = ERRNO[code];
     if (errno === undefined) throw new RangeError(`no errno is called ${code}`);
@@ -127,7 +132,10 @@ export class MemoryLink implements Contract.Link {
     if (!device) {
       const index = this.#next++;
       const mac = `02:00:00:${[16, 8, 0].map((shift) => ((index >> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
-      device = new MemoryDevice(spec, name, index, mac);
+      device = new MemoryDevice(spec, name, index, mac, {
+        tcp: this.#features.coalesceTcp,
+        udp: this.#features.coalesceUdp,
+      });
       device.netnsFd = spec.netnsFd;
       this.#devices.add(device);
     }
@@ -180,7 +188,7 @@ export class MemoryLink implements Contract.Link {
     const port = this.#freePort(spec);
     if (port === undefined)
       throw fail("EADDRINUSE", "bind", `${what}: port ${spec.port || spec.range?.join("-")} is taken`);
-    const socket = new MemorySocket(spec, port, (spec.gro ?? false) && this.#features.udpGro);
+    const socket = new MemorySocket(spec, port, (spec.gro ?? false) && this.#features.gro);
     const fd = this.#next++;
     this.#sockets.add(socket);
     this.#open.set(fd, socket);
@@ -218,7 +226,9 @@ export class MemoryLink implements Contract.Link {
     const io = new MemoryIo(
       {
         network: this.network,
-        udpGso: this.#features.udpGso,
+        gsoMax: this.#features.gso ? this.#features.gsoMax : 1,
+        nowMs: () => this.nowMs?.() ?? Number(process.hrtime.bigint() / 1_000_000n),
+        refuses: (socket, length) => this.#refuses(socket, length),
         device: (fd) => this.#of(fd, MemoryDevice),
         socket: (fd) => this.#of(fd, MemorySocket),
         send: (socket, operation, payload) => this.#send(socket, operation, payload),
@@ -270,7 +280,13 @@ export class MemoryLink implements Contract.Link {
       fd,
       name: device.name,
       setOffload: (flags) => {
-        alive().offload = flags;
+        const { tapChecksum, tso, uso } = this.#features;
+        alive().offload = {
+          checksum: flags.checksum && tapChecksum,
+          tso4: (flags.tso4 ?? false) && tso,
+          tso6: (flags.tso6 ?? false) && tso,
+          uso: (flags.uso ?? false) && uso,
+        };
       },
       setPersist: (on) => {
         alive().persist = on;
@@ -308,14 +324,16 @@ export class MemoryLink implements Contract.Link {
     return undefined;
   }
 
-  #send(socket: MemorySocket, { addr, port, tos }: Operation, payload: Uint8Array): number {
+  #refuses(socket: MemorySocket, length: number): number | undefined {
     const injected = socket.takeFailure();
     if (injected !== undefined) return injected;
     if (!this.#up) return -(ERRNO.ENETUNREACH as number);
     const headers = socket.family === 4 ? 28 : 48;
-    if (!this.#fragmentation && payload.length + headers > this.#interface.mtu) return -(ERRNO.EMSGSIZE as number);
+    return !this.#fragmentation && length + headers > this.#interface.mtu ? -(ERRNO.EMSGSIZE as number) : undefined;
+  }
+
+  #send(socket: MemorySocket, { addr, port, tos }: Operation, payload: Uint8Array): void {
     this.network.send({ from: socket.octets, fromPort: socket.port, to: addr, toPort: port, tos, payload });
-    return payload.length;
   }
 
   #arrive(datagram: Datagram): void {

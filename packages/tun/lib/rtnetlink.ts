@@ -19,7 +19,17 @@ export const RTM = {
 /** Message flags (linux/netlink.h). */
 export const NLM = { REQUEST: 1, ACK: 4, DUMP: 0x300, REPLACE: 0x100, EXCL: 0x200, CREATE: 0x400 } as const;
 /** Link attributes (linux/if_link.h). */
-export const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, TXQLEN: 13, LINKINFO: 18, STATS64: 23, NET_NS_FD: 28 } as const;
+export const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  TXQLEN: 13,
+  LINKINFO: 18,
+  STATS64: 23,
+  NET_NS_FD: 28,
+  GSO_MAX_SIZE: 41,
+  GSO_IPV4_MAX_SIZE: 63,
+} as const;
 /** Address attributes (linux/if_addr.h). */
 export const IFA = { ADDRESS: 1, LOCAL: 2, FLAGS: 8 } as const;
 /** Route attributes (linux/rtnetlink.h). */

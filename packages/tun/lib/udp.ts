@@ -50,10 +50,10 @@ const BIND_ADVICE = (address: string): Record<string, string> => ({
 });
 
 /** Opens a UDP socket. With `range`, ports are tried from a random one upwards, each once. */
-export function openUdp(spec: OpenUdp, features: Pick<Features, "udpGro" | "bufferForce">): UdpSocket {
+export function openUdp(spec: OpenUdp, features: Pick<Features, "gro" | "bufferForce">): UdpSocket {
   const flags =
     (spec.reusePort ? UDP_FLAG.REUSE_PORT : 0) |
-    (spec.gro && features.udpGro ? UDP_FLAG.GRO : 0) |
+    (spec.gro && features.gro ? UDP_FLAG.GRO : 0) |
     (features.bufferForce ? UDP_FLAG.FORCE : 0);
   const open = (port: number): UdpSocket => {
     const opened = attempt(
@@ -105,7 +105,7 @@ export function lockUdpPort(address: string, port: number): { release(): void } 
     );
   }
   try {
-    openUdp({ family: isIPv6(address) ? 6 : 4, address, port }, { udpGro: false, bufferForce: false }).close();
+    openUdp({ family: isIPv6(address) ? 6 : 4, address, port }, { gro: false, bufferForce: false }).close();
   } catch (error) {
     closeSync(lock);
     if (!hasCode(error, "EADDRINUSE")) throw error;

@@ -6,6 +6,7 @@ import {
   type CounterName,
   counterCell,
   LIMIT,
+  LOOP_BASE,
   layout,
   MAGIC,
   offsetOf,
@@ -71,9 +72,12 @@ export interface Operation {
 export class WorkerMemory {
   readonly txMax: number;
   readonly portsMax: number;
+  /** Datagrams one UDP_SEGMENT send takes, as the header says; 0: it says nothing. */
+  readonly gsoSegments: number;
   readonly #octets: Uint8Array;
   readonly #view: DataView;
   readonly #counters: BigUint64Array;
+  readonly #record: number;
   readonly #rxDescs: number;
   readonly #txOps: number;
   readonly #iovs: number;
@@ -109,17 +113,35 @@ export class WorkerMemory {
     };
     const counters = region("COUNTERS");
     this.#counters = new BigUint64Array(memory.buffer, memory.byteOffset + counters.base, counters.count);
+    this.#record = region("WORKER").base;
     this.#rxDescs = region("RX_DESCS").base;
     ({ base: this.#txOps, count: this.txMax } = region("TX_OPS"));
     ({ base: this.#iovs, count: this.#iovMax } = region("IOVS"));
     this.#slots = region("SLOTS").base;
     this.portsMax = region("PORTS").count;
+    this.gsoSegments = word("gsoSegments");
   }
 
   /** Adds one to a counter cell. */
   countUp(name: CounterName): void {
-    const cell = counterCell(name);
-    Atomics.store(this.#counters, cell, (this.#counters[cell] as bigint) + 1n);
+    this.#add(counterCell(name), 1n);
+  }
+
+  /** Counts the time between two polls, as count_loop() of io.c does. */
+  countLoop(ns: number): void {
+    const us = Math.ceil(ns / 1000);
+    const bucket = us <= 1 ? 0 : Math.min(LIMIT.LOOP_BUCKETS - 1, 32 - Math.clz32(us - 1));
+    this.#add(LOOP_BASE + bucket, 1n);
+    this.#add(counterCell("loops"), 1n);
+    this.#add(counterCell("loop_ns"), BigInt(Math.round(ns)));
+  }
+
+  #add(cell: number, by: bigint): void {
+    Atomics.store(this.#counters, cell, (this.#counters[cell] as bigint) + by);
+  }
+
+  setClock(ms: number): void {
+    this.#view.setUint32(this.#record + offsetOf("Worker", "clockMs"), ms >>> 0, true);
   }
 
   /**

@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0xf254f944u
+#define WEFT_ABI_HASH 0x5deece58u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -37,6 +37,12 @@
 #define WEFT_NEIGHBOUR_CELLS 0x3u
 /* header areas of one worker: headers made by the switch, sent in front of payload that stays in its slot */
 #define WEFT_HEADERS_MAX 0x800u
+/* octets of one of them: VXLAN, Ethernet with tags, IP with options, TCP with options */
+#define WEFT_HEADER_AREA 0xc0u
+/* operations of one batch that may still take further frames */
+#define WEFT_ITEMS_MAX 0x80u
+/* iovecs kept for each of them: frames of one UDP_SEGMENT send, or pieces of one super-frame */
+#define WEFT_ITEM_IOVS 0x80u
 /* events a worker can hold for the main thread before it counts events_lost */
 #define WEFT_EVENTS_MAX 0x400u
 /* age is counted in ticks of 2^10 ms: tick = nowMs >> TICK_SHIFT, modulo 2^16 */
@@ -83,6 +89,16 @@
 #define WEFT_ROUTE_VTEP 0x4u
 /* VNI → network index */
 #define WEFT_ROUTE_VNI 0x5u
+/* nothing: it ended with a short piece, or something of its flow went past it */
+#define WEFT_JOIN_CLOSED 0x0u
+/* more; its first frame's checksum has not been looked at */
+#define WEFT_JOIN_UNVERIFIED 0x1u
+/* more; every piece's checksum was verified */
+#define WEFT_JOIN_OPEN 0x2u
+/* more; every piece's checksum is the kernel's to finish (NEEDS_CSUM) */
+#define WEFT_JOIN_PARTIAL 0x3u
+/* more datagrams of the same length */
+#define WEFT_JOIN_GROUP 0x4u
 /* a MAC was seen for the first time */
 #define WEFT_EVENT_LEARNED 0x1u
 /* a MAC was seen behind another port or VTEP */
@@ -97,6 +113,12 @@
 #define WEFT_EVENT_REFUSED_VNI 0x6u
 /* the datagram was longer than the slot (MSG_TRUNC) */
 #define WEFT_RX_TRUNCATED 0x1u
+/* a TCP super-frame may be written to a port */
+#define WEFT_OFFLOAD_TCP 0x1u
+/* a UDP super-frame may be written to a port */
+#define WEFT_OFFLOAD_UDP 0x2u
+/* a frame with an unfinished checksum may be written to a port (there is a virtio_net_hdr) */
+#define WEFT_OFFLOAD_CHECKSUM 0x4u
 /* the record is in use */
 #define WEFT_NETWORK_USED 0x1u
 /* VXLAN from an address that is no VTEP is accepted (and not learned from) */
@@ -127,60 +149,62 @@
 #define WEFT_DROP_TRUNCATED 0x2u
 /* virtio_net_hdr whose checksum lies outside the frame, or a super-frame whose open checksum is not its own TCP or UDP one */
 #define WEFT_DROP_VNET_HDR 0x3u
-/* super-frame towards a VTEP from a TAP that was not asked for super-frames */
-#define WEFT_DROP_GSO_UNSUPPORTED 0x4u
+/* super-frame that cannot be cut: not of the type its headers say, a fragment, or headers longer than a header area */
+#define WEFT_DROP_GSO_HEADER 0x4u
+/* super-frame that would become more segments than there are header areas */
+#define WEFT_DROP_GSO_SEGMENTS 0x5u
 /* UDP super-frame without a segment size: cannot be cut again */
-#define WEFT_DROP_GSO_UNKNOWN 0x5u
+#define WEFT_DROP_GSO_UNKNOWN 0x6u
 /* source MAC is a group address or zero */
-#define WEFT_DROP_SOURCE_MAC 0x6u
+#define WEFT_DROP_SOURCE_MAC 0x7u
 /* destination 01:80:c2:00:00:00 to 0f, which no bridge forwards (IEEE 802.1Q §8.6.3) */
-#define WEFT_DROP_RESERVED_GROUP 0x7u
+#define WEFT_DROP_RESERVED_GROUP 0x8u
 /* from a port that is being added or removed */
-#define WEFT_DROP_PORT_INACTIVE 0x8u
+#define WEFT_DROP_PORT_INACTIVE 0x9u
 /* container uses the MAC of another local port or of a static route */
-#define WEFT_DROP_SPOOFED_MAC 0x9u
+#define WEFT_DROP_SPOOFED_MAC 0xau
 /* IPv6 router advertisement from a container (RFC 6105), or a header chain or pile of VLAN tags that hides one (RFC 7113) */
-#define WEFT_DROP_RA_GUARD 0xau
+#define WEFT_DROP_RA_GUARD 0xbu
 /* DHCP or DHCPv6 server answer from a container, or VLAN tags that hide one */
-#define WEFT_DROP_DHCP_GUARD 0xbu
+#define WEFT_DROP_DHCP_GUARD 0xcu
 /* broadcast, unknown unicast or multicast beyond the port's rate */
-#define WEFT_DROP_BUM_RATE 0xcu
+#define WEFT_DROP_BUM_RATE 0xdu
 /* destination is behind the port the frame came from */
-#define WEFT_DROP_REFLECT 0xdu
+#define WEFT_DROP_REFLECT 0xeu
 /* nobody else is in the network (yet) */
-#define WEFT_DROP_NO_DESTINATION 0xeu
+#define WEFT_DROP_NO_DESTINATION 0xfu
 /* a route says so */
-#define WEFT_DROP_BLACKHOLE 0xfu
+#define WEFT_DROP_BLACKHOLE 0x10u
 /* VXLAN I flag clear (RFC 7348 §5) */
-#define WEFT_DROP_VXLAN_FLAGS 0x10u
+#define WEFT_DROP_VXLAN_FLAGS 0x11u
 /* VNI of no network here */
-#define WEFT_DROP_UNKNOWN_VNI 0x11u
+#define WEFT_DROP_UNKNOWN_VNI 0x12u
 /* from an address that is no VTEP of the network */
-#define WEFT_DROP_UNKNOWN_VTEP 0x12u
+#define WEFT_DROP_UNKNOWN_VTEP 0x13u
 /* source MAC belongs to a local port or to another VTEP's static route */
-#define WEFT_DROP_STATIC_CONFLICT 0x13u
+#define WEFT_DROP_STATIC_CONFLICT 0x14u
 /* from a VTEP, for a MAC behind a VTEP: never sent back to the underlay */
-#define WEFT_DROP_SPLIT_HORIZON 0x14u
+#define WEFT_DROP_SPLIT_HORIZON 0x15u
 /* outer CE on an inner packet that is not ECN-capable (RFC 6040 §4.2) */
-#define WEFT_DROP_ECN_CE 0x15u
+#define WEFT_DROP_ECN_CE 0x16u
 /* the device or its namespace is gone (EBADF, EBADFD, ENODEV) */
-#define WEFT_DROP_PORT_GONE 0x16u
+#define WEFT_DROP_PORT_GONE 0x17u
 /* the device is down (EIO) */
-#define WEFT_DROP_PORT_DOWN 0x17u
+#define WEFT_DROP_PORT_DOWN 0x18u
 /* the device takes no frame now (EAGAIN, ENOBUFS, ENOMEM) */
-#define WEFT_DROP_PORT_FULL 0x18u
+#define WEFT_DROP_PORT_FULL 0x19u
 /* the device refused the frame (any other errno) */
-#define WEFT_DROP_PORT_REFUSED 0x19u
+#define WEFT_DROP_PORT_REFUSED 0x1au
 /* the socket or the underlay queue is full (EAGAIN, ENOBUFS, ENOMEM) */
-#define WEFT_DROP_UDP_FULL 0x1au
+#define WEFT_DROP_UDP_FULL 0x1bu
 /* longer than the underlay takes (EMSGSIZE) */
-#define WEFT_DROP_UDP_TOO_BIG 0x1bu
+#define WEFT_DROP_UDP_TOO_BIG 0x1cu
 /* no route, interface down or address gone */
-#define WEFT_DROP_UDP_UNREACHABLE 0x1cu
+#define WEFT_DROP_UDP_UNREACHABLE 0x1du
 /* the underlay refused the datagram (any other errno) */
-#define WEFT_DROP_UDP_REFUSED 0x1du
+#define WEFT_DROP_UDP_REFUSED 0x1eu
 /* copies that did not fit the transmit region (a network with too many members) */
-#define WEFT_DROP_NO_ROOM 0x1eu
+#define WEFT_DROP_NO_ROOM 0x1fu
 /* frames read from ports */
 #define WEFT_COUNT_IN_EGRESS 0x0u
 /* further copies made when flooding them */
@@ -213,32 +237,40 @@
 #define WEFT_COUNT_FLOOD_EGRESS 0xeu
 /* frames flooded from VTEPs */
 #define WEFT_COUNT_FLOOD_INGRESS 0xfu
+/* super-frames: cut for the underlay (egress), made of datagrams from it (ingress) */
+#define WEFT_COUNT_SUPER_FRAMES_EGRESS 0x10u
+/* super-frames: cut for the underlay (egress), made of datagrams from it (ingress) */
+#define WEFT_COUNT_SUPER_FRAMES_INGRESS 0x11u
+/* UDP_SEGMENT sends made of several frames */
+#define WEFT_COUNT_GROUPED_SENDS 0x12u
+/* UDP_SEGMENT sends that the kernel refused and that went out as single datagrams */
+#define WEFT_COUNT_GSO_FALLBACKS 0x13u
 /* frames that a prefix route kept from being flooded */
-#define WEFT_COUNT_PREFIX_EGRESS 0x10u
+#define WEFT_COUNT_PREFIX_EGRESS 0x14u
 /* frames in all egress batches */
-#define WEFT_COUNT_BATCH_SUM_EGRESS 0x11u
+#define WEFT_COUNT_BATCH_SUM_EGRESS 0x15u
 /* receive buffers in all ingress batches (one holds many datagrams after UDP_GRO) */
-#define WEFT_COUNT_BATCH_SUM_INGRESS 0x12u
-/* nanoseconds spent between two polls */
-#define WEFT_COUNT_LOOP_NS 0x13u
+#define WEFT_COUNT_BATCH_SUM_INGRESS 0x16u
+/* nanoseconds spent between two polls that brought frames */
+#define WEFT_COUNT_LOOP_NS 0x17u
 /* loops that had work */
-#define WEFT_COUNT_LOOPS 0x14u
+#define WEFT_COUNT_LOOPS 0x18u
 /* epoll_wait calls */
-#define WEFT_COUNT_SYS_POLL 0x15u
+#define WEFT_COUNT_SYS_POLL 0x19u
 /* TAP read calls */
-#define WEFT_COUNT_SYS_READ 0x16u
+#define WEFT_COUNT_SYS_READ 0x1au
 /* TAP writev calls */
-#define WEFT_COUNT_SYS_WRITEV 0x17u
+#define WEFT_COUNT_SYS_WRITEV 0x1bu
 /* recvmmsg calls */
-#define WEFT_COUNT_SYS_RECVMMSG 0x18u
+#define WEFT_COUNT_SYS_RECVMMSG 0x1cu
 /* sendmmsg calls */
-#define WEFT_COUNT_SYS_SENDMMSG 0x19u
+#define WEFT_COUNT_SYS_SENDMMSG 0x1du
 /* first drop cell; cell = DROP_BASE + reason * 2 + plane */
-#define WEFT_DROP_BASE 0x1au
+#define WEFT_DROP_BASE 0x1eu
 /* first cell of the batch histogram */
-#define WEFT_BATCH_BASE 0x58u
+#define WEFT_BATCH_BASE 0x5eu
 /* first cell of the loop time histogram */
-#define WEFT_LOOP_BASE 0x6au
+#define WEFT_LOOP_BASE 0x70u
 /* u64 cells of a worker's counter block */
 #define WEFT_COUNTER_CELLS 0x80u
 #define WEFT_REGION_WORKER 0u
@@ -258,7 +290,9 @@
 #define WEFT_REGION_TX_OPS 14u
 #define WEFT_REGION_IOVS 15u
 #define WEFT_REGION_HEADERS 16u
-#define WEFT_REGION_SLOTS 17u
+#define WEFT_REGION_ITEM_HEADS 17u
+#define WEFT_REGION_ITEMS 18u
+#define WEFT_REGION_SLOTS 19u
 
 /* Octet 0 of the memory. Written once at start, except generation. */
 struct weft_header {
@@ -274,7 +308,9 @@ struct weft_header {
     uint32_t fdb_count;
     uint32_t neighbour_max;
     uint32_t neighbour_count;
-    uint8_t pad[16];
+    uint32_t gso_segments;
+    uint32_t offloads;
+    uint64_t pad;
 };
 _Static_assert(sizeof(struct weft_header) == 64, "Header");
 _Static_assert(offsetof(struct weft_header, magic) == 0, "Header.magic");
@@ -289,7 +325,9 @@ _Static_assert(offsetof(struct weft_header, fdb_max) == 32, "Header.fdbMax");
 _Static_assert(offsetof(struct weft_header, fdb_count) == 36, "Header.fdbCount");
 _Static_assert(offsetof(struct weft_header, neighbour_max) == 40, "Header.neighbourMax");
 _Static_assert(offsetof(struct weft_header, neighbour_count) == 44, "Header.neighbourCount");
-_Static_assert(offsetof(struct weft_header, pad) == 48, "Header.pad");
+_Static_assert(offsetof(struct weft_header, gso_segments) == 48, "Header.gsoSegments");
+_Static_assert(offsetof(struct weft_header, offloads) == 52, "Header.offloads");
+_Static_assert(offsetof(struct weft_header, pad) == 56, "Header.pad");
 
 /* One entry of the region table. address(worker, copy, i) = base + worker*perWorker + copy*perCopy + i*stride. */
 struct weft_region {
@@ -335,7 +373,13 @@ struct weft_worker {
     uint32_t neighbour_bucket;
     uint32_t refused_vtep_tick;
     uint32_t refused_vni_tick;
-    uint8_t pad[28];
+    uint32_t headers;
+    uint32_t header_count;
+    uint32_t items;
+    uint32_t item_count;
+    uint32_t last_item;
+    uint32_t item_heads;
+    uint32_t clock_ms;
 };
 _Static_assert(sizeof(struct weft_worker) == 128, "Worker");
 _Static_assert(offsetof(struct weft_worker, generation) == 0, "Worker.generation");
@@ -363,7 +407,13 @@ _Static_assert(offsetof(struct weft_worker, iov_max) == 84, "Worker.iovMax");
 _Static_assert(offsetof(struct weft_worker, neighbour_bucket) == 88, "Worker.neighbourBucket");
 _Static_assert(offsetof(struct weft_worker, refused_vtep_tick) == 92, "Worker.refusedVtepTick");
 _Static_assert(offsetof(struct weft_worker, refused_vni_tick) == 96, "Worker.refusedVniTick");
-_Static_assert(offsetof(struct weft_worker, pad) == 100, "Worker.pad");
+_Static_assert(offsetof(struct weft_worker, headers) == 100, "Worker.headers");
+_Static_assert(offsetof(struct weft_worker, header_count) == 104, "Worker.headerCount");
+_Static_assert(offsetof(struct weft_worker, items) == 108, "Worker.items");
+_Static_assert(offsetof(struct weft_worker, item_count) == 112, "Worker.itemCount");
+_Static_assert(offsetof(struct weft_worker, last_item) == 116, "Worker.lastItem");
+_Static_assert(offsetof(struct weft_worker, item_heads) == 120, "Worker.itemHeads");
+_Static_assert(offsetof(struct weft_worker, clock_ms) == 124, "Worker.clockMs");
 
 /* One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 struct weft_rx_desc {
@@ -401,7 +451,9 @@ struct weft_rx_desc {
     uint8_t pad3;
     uint32_t conntrack;
     uint32_t trace;
-    uint8_t reserved[32];
+    uint32_t run;
+    uint32_t vtep;
+    uint8_t reserved[24];
 };
 _Static_assert(sizeof(struct weft_rx_desc) == 128, "RxDesc");
 _Static_assert(offsetof(struct weft_rx_desc, off) == 0, "RxDesc.off");
@@ -438,7 +490,9 @@ _Static_assert(offsetof(struct weft_rx_desc, plane) == 86, "RxDesc.plane");
 _Static_assert(offsetof(struct weft_rx_desc, pad3) == 87, "RxDesc.pad3");
 _Static_assert(offsetof(struct weft_rx_desc, conntrack) == 88, "RxDesc.conntrack");
 _Static_assert(offsetof(struct weft_rx_desc, trace) == 92, "RxDesc.trace");
-_Static_assert(offsetof(struct weft_rx_desc, reserved) == 96, "RxDesc.reserved");
+_Static_assert(offsetof(struct weft_rx_desc, run) == 96, "RxDesc.run");
+_Static_assert(offsetof(struct weft_rx_desc, vtep) == 100, "RxDesc.vtep");
+_Static_assert(offsetof(struct weft_rx_desc, reserved) == 104, "RxDesc.reserved");
 
 /* One transmit operation: written by the WASM, carried out by the addon, which writes result, and counted by complete(). */
 struct weft_tx_op {
@@ -478,6 +532,41 @@ _Static_assert(offsetof(struct weft_tx_op, result) == 44, "TxOp.result");
 _Static_assert(offsetof(struct weft_tx_op, vnet_hdr) == 48, "TxOp.vnetHdr");
 _Static_assert(offsetof(struct weft_tx_op, network) == 58, "TxOp.network");
 _Static_assert(offsetof(struct weft_tx_op, pad) == 60, "TxOp.pad");
+
+/* An operation that may still take further frames: a super-frame for a port, or a UDP_SEGMENT send. Lives until complete(). */
+struct weft_join_item {
+    uint32_t op;
+    uint32_t key;
+    uint32_t next;
+    uint32_t frame;
+    uint32_t header_len;
+    uint32_t next_seq;
+    uint32_t seg_len;
+    uint32_t octets;
+    uint16_t l3off;
+    uint16_t l4off;
+    uint8_t ip_version;
+    uint8_t ip_proto;
+    uint8_t state;
+    uint8_t flags;
+    uint64_t pad;
+};
+_Static_assert(sizeof(struct weft_join_item) == 48, "JoinItem");
+_Static_assert(offsetof(struct weft_join_item, op) == 0, "JoinItem.op");
+_Static_assert(offsetof(struct weft_join_item, key) == 4, "JoinItem.key");
+_Static_assert(offsetof(struct weft_join_item, next) == 8, "JoinItem.next");
+_Static_assert(offsetof(struct weft_join_item, frame) == 12, "JoinItem.frame");
+_Static_assert(offsetof(struct weft_join_item, header_len) == 16, "JoinItem.headerLen");
+_Static_assert(offsetof(struct weft_join_item, next_seq) == 20, "JoinItem.nextSeq");
+_Static_assert(offsetof(struct weft_join_item, seg_len) == 24, "JoinItem.segLen");
+_Static_assert(offsetof(struct weft_join_item, octets) == 28, "JoinItem.octets");
+_Static_assert(offsetof(struct weft_join_item, l3off) == 32, "JoinItem.l3Off");
+_Static_assert(offsetof(struct weft_join_item, l4off) == 34, "JoinItem.l4Off");
+_Static_assert(offsetof(struct weft_join_item, ip_version) == 36, "JoinItem.ipVersion");
+_Static_assert(offsetof(struct weft_join_item, ip_proto) == 37, "JoinItem.ipProto");
+_Static_assert(offsetof(struct weft_join_item, state) == 38, "JoinItem.state");
+_Static_assert(offsetof(struct weft_join_item, flags) == 39, "JoinItem.flags");
+_Static_assert(offsetof(struct weft_join_item, pad) == 40, "JoinItem.pad");
 
 /* A piece of a frame to send. */
 struct weft_iov {

@@ -119,9 +119,9 @@ static napi_value io_add_sender_js(napi_env env, napi_callback_info info)
 
 static napi_value io_poll_js(napi_env env, napi_callback_info info)
 {
-    int32_t n[1];
-    struct io *io = take_io(env, info, 1, n);
-    return io ? result(env, io_poll(io, n[0]), "epoll_wait") : NULL;
+    int32_t n[2];
+    struct io *io = take_io(env, info, 2, n);
+    return io ? result(env, io_poll(io, n[0], n[1]), "epoll_wait") : NULL;
 }
 
 static napi_value io_read_ports_js(napi_env env, napi_callback_info info)

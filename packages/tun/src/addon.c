@@ -268,9 +268,11 @@ static napi_value probe_js(napi_env env, napi_callback_info info)
     put(env, out, "tapChecksum", boolean(env, found.tap_checksum));
     put(env, out, "tso", boolean(env, found.tso));
     put(env, out, "uso", boolean(env, found.uso));
-    put(env, out, "udpGso", boolean(env, found.udp_gso));
-    put(env, out, "udpGro", boolean(env, found.udp_gro));
-    put(env, out, "udpGsoMax", number(env, found.udp_gso_max));
+    put(env, out, "coalesceTcp", boolean(env, found.coalesce_tcp));
+    put(env, out, "coalesceUdp", boolean(env, found.coalesce_udp));
+    put(env, out, "gso", boolean(env, found.gso));
+    put(env, out, "gro", boolean(env, found.gro));
+    put(env, out, "gsoMax", number(env, found.gso_max));
     put(env, out, "tunGetDevNetns", boolean(env, found.tun_get_dev_netns));
     put(env, out, "bufferForce", boolean(env, found.buffer_force));
     return out;

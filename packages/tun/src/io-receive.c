@@ -66,23 +66,25 @@ uint32_t io_read_ports(struct io *io, uint32_t max)
         struct io_port *port = &io->ports[index];
         int got;
 
-        if (port->left == 0) {
+        if (port->left == 0 || port->octets <= 0) {
             /* Its turn is over but it may have more: to the end of the ring. */
             port->left = IO_PORT_BUDGET;
+            port->octets = IO_PORT_OCTETS;
             io->queue_head = (io->queue_head + 1) % size;
             io->queue[(io->queue_head + io->queue_len - 1) % size] = index;
             continue;
         }
         got = read_frame(io, index, filled);
         if (got > 0) {
-            filled++;
             port->left--;
+            port->octets -= (int32_t)io->worker.rx_descs[filled++].len;
         } else if (got == -EBADFD || got == -ENODEV || got == -EBADF || got == -ENXIO) {
             io_port_gone(io, index);
         } else {
             pop_front(io);
         }
     }
+    io->busy |= filled > 0;
     return filled;
 }
 
@@ -121,23 +123,36 @@ static void take_datagram(struct io *io, uint32_t slot, uint32_t receiver, const
     }
 }
 
+/* Whatever the kernel changes in a message. */
+static void renew(struct io *io, uint32_t slot)
+{
+    struct msghdr *head = &io->incoming[slot].msg_hdr;
+
+    head->msg_namelen = sizeof(io->incoming_addresses[slot]);
+    head->msg_controllen = sizeof(io->incoming_controls[slot].octets);
+}
+
+void io_prepare_incoming(struct io *io)
+{
+    for (uint32_t i = 0; i < WEFT_BATCH_MAX; i++) {
+        io->incoming_iovecs[i] = (struct iovec){
+            io->worker.slots + (size_t)i * WEFT_SLOT_SIZE + WEFT_HEADROOM, PAYLOAD_MAX
+        };
+        io->incoming[i].msg_hdr = (struct msghdr){
+            .msg_name = &io->incoming_addresses[i], .msg_iov = &io->incoming_iovecs[i], .msg_iovlen = 1,
+            .msg_control = io->incoming_controls[i].octets,
+        };
+        renew(io, i);
+    }
+}
+
 /* One recvmmsg into slots first..first+room-1. Returns how many were filled. */
 static uint32_t receive_some(struct io *io, uint32_t receiver, uint32_t first, uint32_t room)
 {
     int got;
 
-    for (uint32_t i = 0; i < room; i++) {
-        io->iovecs[i] = (struct iovec){
-            io->worker.slots + (size_t)(first + i) * WEFT_SLOT_SIZE + WEFT_HEADROOM, PAYLOAD_MAX
-        };
-        io->messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &io->addresses[i], .msg_namelen = sizeof(io->addresses[i]),
-            .msg_iov = &io->iovecs[i], .msg_iovlen = 1,
-            .msg_control = io->controls[i].octets, .msg_controllen = sizeof(io->controls[i].octets),
-        };
-    }
     count_up(io->worker.counters, WEFT_COUNT_SYS_RECVMMSG);
-    got = recvmmsg(io->receivers[receiver], io->messages, room, MSG_DONTWAIT, NULL);
+    got = recvmmsg(io->receivers[receiver], io->incoming + first, room, MSG_DONTWAIT, NULL);
     /* Fewer than asked: empty for now. An error: taken off the socket, epoll reports whatever comes next. */
     if (got < 0 || (uint32_t)got < room)
         io->receiver_ready[receiver] = false;
@@ -146,8 +161,10 @@ static uint32_t receive_some(struct io *io, uint32_t receiver, uint32_t first, u
             io->receivers[receiver] = -1;
         return 0;
     }
-    for (uint32_t i = 0; i < (uint32_t)got; i++)
-        take_datagram(io, first + i, receiver, &io->messages[i]);
+    for (uint32_t i = first; i < first + (uint32_t)got; i++) {
+        take_datagram(io, i, receiver, &io->incoming[i]);
+        renew(io, i);
+    }
     return (uint32_t)got;
 }
 
@@ -164,5 +181,6 @@ uint32_t io_receive(struct io *io, uint32_t max)
         if (io->receiver_ready[receiver] && io->receivers[receiver] >= 0)
             filled += receive_some(io, receiver, filled, max - filled);
     }
+    io->busy |= filled > 0;
     return filled;
 }

@@ -1,8 +1,8 @@
 /* Sending: transmit operations of a worker to TAPs and UDP sockets, each with a result of its own. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,21 +10,19 @@
 #include "udp.h"
 
 #define CHAIN_END UINT32_MAX
-/* Longest iovec list one call takes (UIO_MAXIOV). */
-#define CALL_IOV_MAX 1024
 /* Longest UDP payload over IPv4 and IPv6. */
 #define UDP_V4_MAX 65507
 #define UDP_V6_MAX 65527
 
 /*
  * Turns an operation's iovecs into the kernel's, checking each against the memory.
- * Returns how many, at most `room`, or -EFAULT / -EINVAL. *total gets the sum of their lengths.
+ * Returns how many, at most IO_OP_IOVS, or -EFAULT / -EINVAL. *total gets the sum of their lengths.
  */
-static int gather(const struct io *io, const struct weft_tx_op *op, struct iovec *out, uint32_t room, uint64_t *total)
+static int gather(const struct io *io, const struct weft_tx_op *op, struct iovec *out, uint64_t *total)
 {
     uint32_t start = op->iov_start, count = op->iov_count;
 
-    if (count == 0 || count > room)
+    if (count == 0 || count > IO_OP_IOVS)
         return -EINVAL;
     if (start > io->worker.iov_max || count > io->worker.iov_max - start)
         return -EFAULT;
@@ -53,7 +51,7 @@ static int write_frame(struct io *io, const struct weft_tx_op *op)
     port = &io->ports[op->dest];
     if (port->fd < 0)
         return -ENODEV;
-    count = gather(io, op, iovecs + 1, CALL_IOV_MAX - 1, &total);
+    count = gather(io, op, iovecs + 1, &total);
     if (count < 0)
         return count;
     memcpy(header, op->vnet_hdr, sizeof(header));
@@ -78,9 +76,9 @@ static void set_cmsg(struct msghdr *head, int level, int type, const void *value
     head->msg_controllen += CMSG_SPACE(len);
 }
 
-/* Prepares message `i` for an operation whose iovecs are gathered. gso_size 0: one datagram. */
-static void prepare(struct io *io, uint32_t i, const struct weft_tx_op *op, struct iovec *iovecs, int count,
-                    uint16_t gso_size)
+/* Prepares message `i` for operation `index`, whose iovecs are gathered. gso_size 0: one datagram. */
+static void prepare(struct io *io, uint32_t i, uint32_t index, const struct weft_tx_op *op, struct iovec *iovecs,
+                    int count, uint16_t gso_size)
 {
     struct msghdr *head = &io->messages[i].msg_hdr;
     bool v4 = op->dest < WEFT_SOURCE_PORTS;
@@ -105,47 +103,84 @@ static void prepare(struct io *io, uint32_t i, const struct weft_tx_op *op, stru
     };
     if (tos != 0)
         set_cmsg(head, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos));
+    /* The last one: send_singles() cuts it off again. */
     if (gso_size != 0)
         set_cmsg(head, SOL_UDP, UDP_SEGMENT, &gso_size, sizeof(gso_size));
-    if (head->msg_controllen == 0)
-        head->msg_control = NULL;
+    io->message_op[i] = index;
+    io->message_gso[i] = gso_size;
+}
+
+/* Whether a refusal means that there is no room now. */
+static bool full(int err)
+{
+    return err == EAGAIN || err == ENOBUFS;
+}
+
+/* Waits a little for room in a socket, once in an io_send(): a full socket must not hold up the others for long. */
+static bool wait_for_room(struct io *io, int fd)
+{
+    struct pollfd wait = { .fd = fd, .events = POLLOUT };
+
+    if (io->waited)
+        return false;
+    io->waited = true;
+    count_up(io->worker.counters, WEFT_COUNT_SYS_POLL);
+    return poll(&wait, 1, IO_FULL_WAIT_MS) == 1;
+}
+
+/* Moves `want` octets from the front of a list of iovecs to `pieces`. Returns how many pieces they are. */
+static size_t take_octets(struct iovec **from, uint64_t want, struct iovec *pieces)
+{
+    size_t used = 0;
+
+    while (want > 0) {
+        struct iovec *first = *from;
+        size_t take = first->iov_len < want ? first->iov_len : (size_t)want;
+
+        if (take > 0)
+            pieces[used++] = (struct iovec){ first->iov_base, take };
+        first->iov_base = (uint8_t *)first->iov_base + take;
+        first->iov_len -= take;
+        want -= take;
+        if (first->iov_len == 0)
+            (*from)++;
+    }
+    return used;
 }
 
 /*
- * Sends an operation as single datagrams of gso_size octets: what UDP_SEGMENT would have made of it.
- * Returns octets taken up to the first refusal, or -errno when the first datagram was refused.
+ * Sends prepared message `i` as single datagrams of gso_size octets: what UDP_SEGMENT would have made of it. Its
+ * iovecs are used up.
+ * Returns octets taken up to the first refusal, or -errno when the first datagram was refused. *is_full: there is no
+ * room for more.
  */
-static int send_singles(struct io *io, const struct weft_tx_op *op)
+static int send_singles(struct io *io, int fd, uint32_t i, uint16_t gso_size, bool *is_full)
 {
-    struct iovec *whole = io->iovecs, *piece = io->iovecs + CALL_IOV_MAX;
-    uint64_t total;
-    uint32_t at = 0, sent_total = 0;
-    int count = gather(io, op, whole, CALL_IOV_MAX, &total);
+    struct msghdr head = io->messages[i].msg_hdr;
+    struct iovec *from = head.msg_iov;
+    uint64_t left = 0;
+    uint32_t sent_total = 0;
 
-    if (count < 0)
-        return count;
-    while (total > 0) {
-        uint64_t want = total < op->gso_size ? total : op->gso_size;
+    for (size_t k = 0; k < head.msg_iovlen; k++)
+        left += from[k].iov_len;
+    if (io->message_gso[i] != 0)
+        head.msg_controllen -= CMSG_SPACE(sizeof(gso_size));
+    head.msg_iov = io->pieces;
+    while (left > 0) {
+        uint64_t want = left < gso_size ? left : gso_size;
         ssize_t sent;
-        int used = 0;
 
-        total -= want;
-        while (want > 0) {
-            size_t take = whole[at].iov_len < want ? whole[at].iov_len : (size_t)want;
-            piece[used++] = (struct iovec){ whole[at].iov_base, take };
-            whole[at].iov_base = (uint8_t *)whole[at].iov_base + take;
-            whole[at].iov_len -= take;
-            want -= take;
-            if (whole[at].iov_len == 0)
-                at++;
-        }
-        prepare(io, 0, op, piece, used, 0);
+        left -= want;
+        head.msg_iovlen = take_octets(&from, want, io->pieces);
         do {
             count_up(io->worker.counters, WEFT_COUNT_SYS_SENDMMSG);
-            sent = sendmsg(io->senders[op->dest], &io->messages[0].msg_hdr, MSG_DONTWAIT);
-        } while (sent < 0 && errno == EINTR);
-        if (sent < 0)
-            return sent_total > 0 ? (int)sent_total : -errno;
+            sent = sendmsg(fd, &head, MSG_DONTWAIT);
+        } while (sent < 0 && (errno == EINTR || (full(errno) && wait_for_room(io, fd))));
+        if (sent < 0) {
+            int err = errno;
+            *is_full = full(err);
+            return sent_total > 0 ? (int)sent_total : -err;
+        }
         sent_total += (uint32_t)sent;
     }
     return (int)sent_total;
@@ -157,34 +192,45 @@ static bool gso_refused(int err)
     return err == EMSGSIZE || err == EINVAL || err == EIO;
 }
 
-/* Hands messages 0..count-1, all of one socket, to the kernel and writes the results of their operations. */
-static void flush(struct io *io, int fd, uint32_t count)
+/*
+ * Hands messages 0..count-1, all of one socket, to the kernel in order and writes the results of their operations.
+ * Returns false when the socket stayed full: those behind the refused one got -EAGAIN without being tried.
+ */
+static bool flush(struct io *io, int fd, uint32_t count)
 {
+    struct weft_tx_op *ops = io->worker.tx_ops;
     uint32_t done = 0;
-    bool singles = false;
 
     while (done < count) {
-        int sent;
+        bool is_full = false;
+        int sent, err, result;
 
         count_up(io->worker.counters, WEFT_COUNT_SYS_SENDMMSG);
         sent = sendmmsg(fd, io->messages + done, count - done, MSG_DONTWAIT);
+        err = errno;
         if (sent > 0) {
             for (int i = 0; i < sent; i++, done++)
-                io->worker.tx_ops[io->message_op[done]].result = (int32_t)io->messages[done].msg_len;
-        } else if (errno != EINTR) {
-            /* The error belongs to the first message; those behind it get their own chance. */
-            struct weft_tx_op *op = &io->worker.tx_ops[io->message_op[done++]];
-            op->result = -errno;
-            if (op->gso_size != 0 && gso_refused(errno))
-                singles = true;
+                ops[io->message_op[done]].result = (int32_t)io->messages[done].msg_len;
+            continue;
+        }
+        /* The error belongs to the first message. */
+        if (err == EINTR || (full(err) && wait_for_room(io, fd)))
+            continue;
+        is_full = full(err);
+        result = -err;
+        if (io->message_gso[done] != 0 && gso_refused(err)) {
+            result = send_singles(io, fd, done, io->message_gso[done], &is_full);
+            if (result > 0)
+                count_up(io->worker.counters, WEFT_COUNT_GSO_FALLBACKS);
+        }
+        ops[io->message_op[done++]].result = result;
+        if (is_full) {
+            while (done < count)
+                ops[io->message_op[done++]].result = -EAGAIN;
+            return false;
         }
     }
-    /* Now that the iovecs are free again. */
-    for (uint32_t i = 0; singles && i < count; i++) {
-        struct weft_tx_op op = io->worker.tx_ops[io->message_op[i]];
-        if (op.gso_size != 0 && op.result < 0 && gso_refused(-op.result))
-            io->worker.tx_ops[io->message_op[i]].result = send_singles(io, &op);
-    }
+    return true;
 }
 
 /* Sends the chain of operations of one socket, in order, as few sendmmsg calls as there is room for. */
@@ -192,6 +238,8 @@ static void send_chain(struct io *io, uint32_t sender, uint32_t first)
 {
     uint64_t payload_max = sender < WEFT_SOURCE_PORTS ? UDP_V4_MAX : UDP_V6_MAX;
     uint32_t messages = 0, iovecs = 0;
+    int fd = io->senders[sender];
+    bool room = true;
 
     for (uint32_t index = first; index != CHAIN_END; index = io->chain[index]) {
         struct weft_tx_op op = io->worker.tx_ops[index];
@@ -199,11 +247,15 @@ static void send_chain(struct io *io, uint32_t sender, uint32_t first)
         bool singles;
         int count;
 
-        if (messages == IO_SEND_MAX || IO_IOV_MAX - iovecs < CALL_IOV_MAX) {
-            flush(io, io->senders[sender], messages);
+        if (messages == IO_SEND_MAX || (uint32_t)op.iov_count > IO_IOV_MAX - iovecs) {
+            room = flush(io, fd, messages);
             messages = iovecs = 0;
         }
-        count = gather(io, &op, io->iovecs + iovecs, CALL_IOV_MAX, &total);
+        if (!room) {
+            io->worker.tx_ops[index].result = -EAGAIN;
+            continue;
+        }
+        count = gather(io, &op, io->iovecs + iovecs, &total);
         if (count < 0) {
             io->worker.tx_ops[index].result = count;
             continue;
@@ -211,18 +263,22 @@ static void send_chain(struct io *io, uint32_t sender, uint32_t first)
         if (total <= op.gso_size)
             op.gso_size = 0;
         singles = op.gso_size != 0 && (!io->gso || total > payload_max);
+        prepare(io, messages, index, &op, io->iovecs + iovecs, count, singles ? 0 : op.gso_size);
         if (singles) {
+            bool is_full = false;
+
             /* Order within the socket: what is gathered goes first. */
-            flush(io, io->senders[sender], messages);
+            room = flush(io, fd, messages);
+            io->worker.tx_ops[index].result = room ? send_singles(io, fd, messages, op.gso_size, &is_full) : -EAGAIN;
+            room = room && !is_full;
             messages = iovecs = 0;
-            io->worker.tx_ops[index].result = send_singles(io, &op);
             continue;
         }
-        prepare(io, messages, &op, io->iovecs + iovecs, count, op.gso_size);
-        io->message_op[messages++] = index;
+        messages++;
         iovecs += (uint32_t)count;
     }
-    flush(io, io->senders[sender], messages);
+    if (room)
+        (void)flush(io, fd, messages);
 }
 
 int io_send(struct io *io, uint32_t count)
@@ -232,6 +288,7 @@ int io_send(struct io *io, uint32_t count)
     if (count > io->worker.tx_max)
         return -EINVAL;
     memset(head, 0xff, sizeof(head));
+    io->waited = false;
     for (uint32_t i = 0; i < count; i++) {
         /* A copy: what was checked is what is used. */
         struct weft_tx_op op = io->worker.tx_ops[i];

@@ -2,10 +2,12 @@
 #include "io.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -34,7 +36,6 @@ struct io *io_create(uint8_t *base, uint64_t size, uint32_t worker, bool gso, in
     if (io == NULL)
         return NULL;
     io->memory = (struct memory){ base, size };
-    io->gso = gso;
     io->epoll_fd = io->wake_fd = -1;
     for (uint32_t i = 0; i < IO_RECEIVERS; i++)
         io->receivers[i] = -1;
@@ -43,7 +44,10 @@ struct io *io_create(uint8_t *base, uint64_t size, uint32_t worker, bool gso, in
     *why = worker_memory_find(&io->memory, worker, &io->worker);
     if (*why != NULL)
         goto fail;
+    io->gso = gso && io->worker.gso_segments != 1;
 
+    io->spin_credit = IO_SPIN_CREDIT;
+    io_prepare_incoming(io);
     io->ports = calloc(io->worker.ports_max, sizeof(*io->ports));
     io->queue = calloc(io->worker.ports_max, sizeof(*io->queue));
     io->gone = calloc(io->worker.ports_max, sizeof(*io->gone));
@@ -126,6 +130,7 @@ static void enqueue(struct io *io, uint32_t port)
         return;
     p->queued = true;
     p->left = IO_PORT_BUDGET;
+    p->octets = IO_PORT_OCTETS;
     io->queue[(io->queue_head + io->queue_len++) % io->worker.ports_max] = port;
 }
 
@@ -197,18 +202,85 @@ static void port_error(struct io *io, uint32_t port)
         io_port_gone(io, port);
 }
 
-int io_poll(struct io *io, int timeout_ms)
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Counts the time since io_poll() last returned: ≤1 µs, ≤2, ≤4 … */
+static void count_loop(struct io *io, int64_t ns)
+{
+    uint64_t us = (uint64_t)(ns + 999) / 1000;
+    unsigned bucket = us <= 1 ? 0 : 64 - (unsigned)__builtin_clzll(us - 1);
+
+    count_up(io->worker.counters, WEFT_LOOP_BASE + (bucket < WEFT_LOOP_BUCKETS ? bucket : WEFT_LOOP_BUCKETS - 1));
+    count_up(io->worker.counters, WEFT_COUNT_LOOPS);
+    count_add(io->worker.counters, WEFT_COUNT_LOOP_NS, (uint64_t)ns);
+}
+
+static int poll_once(struct io *io, struct epoll_event *events, int timeout_ms)
+{
+    count_up(io->worker.counters, WEFT_COUNT_SYS_POLL);
+    return epoll_wait(io->epoll_fd, events, POLL_EVENTS, timeout_ms);
+}
+
+/* Looks again and again for spin_us, then sleeps for what is left of timeout_ms. */
+static int poll_awake(struct io *io, struct epoll_event *events, int timeout_ms, int spin_us)
+{
+    int64_t start = now_ns(), spent = 0;
+    int n;
+
+    if (timeout_ms > 0 && spin_us / 1000 >= timeout_ms) {
+        spin_us = timeout_ms * 1000;
+        timeout_ms = 0;
+    } else if (timeout_ms > 0) {
+        timeout_ms -= spin_us / 1000;
+    }
+    while (spent < spin_us) {
+        n = poll_once(io, events, 0);
+        if (n != 0) {
+            io->spin_credit = IO_SPIN_CREDIT;
+            return n;
+        }
+        /* Whoever this core keeps waiting goes first: it may be the one that is waited for. */
+        (void)sched_yield();
+        spent = (now_ns() - start) / 1000;
+    }
+    io->spin_credit--;
+    return poll_once(io, events, timeout_ms);
+}
+
+static bool may_spin(struct io *io)
+{
+    if (io->spin_credit == 0 && ++io->spin_rest >= IO_SPIN_REST) {
+        io->spin_rest = 0;
+        io->spin_credit = 1;
+    }
+    return io->spin_credit > 0;
+}
+
+int io_poll(struct io *io, int timeout_ms, int spin_us)
 {
     struct epoll_event events[POLL_EVENTS];
-    bool pending = io->queue_len > 0;
+    bool pending = io->queue_len > 0 || io->gone_len > 0;
     int ready = 0, n;
 
     for (uint32_t i = 0; i < IO_RECEIVERS; i++)
         pending |= io->receiver_ready[i];
-    count_up(io->worker.counters, WEFT_COUNT_SYS_POLL);
-    n = epoll_wait(io->epoll_fd, events, POLL_EVENTS, pending ? 0 : timeout_ms);
+    if (io->busy)
+        count_loop(io, now_ns() - io->returned_ns);
+    io->busy = false;
+    if (!pending && timeout_ms != 0 && spin_us > 0 && may_spin(io))
+        n = poll_awake(io, events, timeout_ms, spin_us);
+    else
+        n = poll_once(io, events, pending ? 0 : timeout_ms);
     if (n < 0 && errno != EINTR)
         return -errno;
+    io->returned_ns = now_ns();
+    __atomic_store_n(&io->worker.record->clock_ms, (uint32_t)(io->returned_ns / 1000000), __ATOMIC_RELAXED);
     for (int i = 0; i < n; i++) {
         uint32_t index = (uint32_t)events[i].data.u64;
         uint64_t about = events[i].data.u64 & ~0xffffffffull;
@@ -229,6 +301,8 @@ int io_poll(struct io *io, int timeout_ms)
     }
     if (io->queue_len > 0)
         ready |= IO_READY_TAP;
+    if (io->gone_len > 0)
+        ready |= IO_READY_GONE;
     for (uint32_t i = 0; i < IO_RECEIVERS; i++)
         if (io->receiver_ready[i])
             ready |= IO_READY_UDP;

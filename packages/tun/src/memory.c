@@ -36,6 +36,8 @@ const char *worker_memory_find(const struct memory *memory, uint32_t worker, str
     if (worker >= header.workers)
         return "it has no such worker";
 
+    out->record = (struct weft_worker *)(void *)region(memory, WEFT_REGION_WORKER, worker, sizeof(struct weft_worker), 1,
+                                                       NULL);
     out->rx_descs = (struct weft_rx_desc *)(void *)region(memory, WEFT_REGION_RX_DESCS, worker,
                                                           sizeof(struct weft_rx_desc), WEFT_BATCH_MAX, NULL);
     out->tx_ops = (struct weft_tx_op *)(void *)region(memory, WEFT_REGION_TX_OPS, worker, sizeof(struct weft_tx_op), 1,
@@ -43,9 +45,9 @@ const char *worker_memory_find(const struct memory *memory, uint32_t worker, str
     out->iovs = (const struct weft_iov *)(void *)region(memory, WEFT_REGION_IOVS, worker, sizeof(struct weft_iov), 1,
                                                         &out->iov_max);
     out->counters = (uint64_t *)(void *)region(memory, WEFT_REGION_COUNTERS, worker, sizeof(uint64_t),
-                                               WEFT_COUNT_SYS_SENDMMSG + 1, NULL);
+                                               WEFT_LOOP_BASE + WEFT_LOOP_BUCKETS, NULL);
     out->slots = region(memory, WEFT_REGION_SLOTS, worker, WEFT_SLOT_SIZE, WEFT_BATCH_MAX, NULL);
-    if (!out->rx_descs || !out->tx_ops || !out->iovs || !out->counters || !out->slots)
+    if (!out->record || !out->rx_descs || !out->tx_ops || !out->iovs || !out->counters || !out->slots)
         return "a region lies outside of it or has another shape";
     out->slots_off = (uint32_t)(out->slots - memory->base);
     memcpy(&ports, memory->base + WEFT_REGION_TABLE + WEFT_REGION_PORTS * sizeof(ports), sizeof(ports));
@@ -53,5 +55,6 @@ const char *worker_memory_find(const struct memory *memory, uint32_t worker, str
     if (ports.count == 0 || ports.count > 1u << 24)
         return "its number of ports makes no sense";
     out->ports_max = ports.count;
+    out->gso_segments = header.gso_segments;
     return NULL;
 }

@@ -21,6 +21,7 @@ struct memory {
 
 /* One worker's parts of the memory, found through the region table and checked whole. */
 struct worker_memory {
+    struct weft_worker *record;
     struct weft_rx_desc *rx_descs;
     struct weft_tx_op *tx_ops;
     const struct weft_iov *iovs;
@@ -30,6 +31,7 @@ struct worker_memory {
     uint32_t tx_max;
     uint32_t iov_max;
     uint32_t ports_max;
+    uint32_t gso_segments;  /* datagrams one UDP_SEGMENT send takes; 0: not said */
 };
 
 /* Whether [off, off + len) lies inside the memory. */
@@ -42,6 +44,11 @@ static inline bool memory_range(const struct memory *memory, uint64_t off, uint6
 static inline void count_up(uint64_t *counters, unsigned cell)
 {
     __atomic_store_n(&counters[cell], counters[cell] + 1, __ATOMIC_RELAXED);
+}
+
+static inline void count_add(uint64_t *counters, unsigned cell, uint64_t by)
+{
+    __atomic_store_n(&counters[cell], counters[cell] + by, __ATOMIC_RELAXED);
 }
 
 /* Finds a worker's parts. Returns NULL, or what is wrong with the memory. */

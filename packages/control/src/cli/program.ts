@@ -10,6 +10,9 @@ import {
   type UpFlags,
 } from "../config/defaults.js";
 import { VERSION } from "../version.js";
+import { type Endpoint, hostEndpoint, listenEndpoint } from "./bench-endpoint.js";
+import type { BenchToOptions } from "./bench-to.js";
+import { DEFAULT_PORT as BENCH_PORT, SECONDS_MAX as BENCH_SECONDS_MAX } from "./bench-wire.js";
 import * as value from "./values.js";
 
 export const TOPICS = ["ports", "networks", "vteps", "fdb", "neighbours", "routes", "drops"] as const;
@@ -32,6 +35,7 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .version(VERSION, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
+    .enablePositionalOptions()
     .showSuggestionAfterError(true)
     .exitOverride()
     // main.ts prints what is wrong, as one line.
@@ -132,12 +136,28 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .option("--keep", "leave it running and print what to try")
     .action(async (options: { keep?: boolean }) => done(await (await import("./extras.js")).demo(options)));
 
-  program
+  const bench = program
     .command("bench")
-    .description("what `npm run bench` runs")
+    .description("what `npm run bench` runs; serve and to: between two machines")
     .allowUnknownOption()
+    .passThroughOptions()
     .argument("[args...]", "passed on")
-    .action(async (args: string[]) => done(await (await import("./extras.js")).bench(args)));
+    .action(async (args: string[]) => done(await (await import("./bench.js")).bench(args)));
+  bench
+    .command("serve")
+    .description("wait for `weft bench to` from another machine, until Ctrl-C")
+    .argument("[addr:port]", "where to listen, TCP and UDP", listenEndpoint, listenEndpoint(`[::]:${BENCH_PORT}`))
+    .action(async (where: Endpoint) => done(await (await import("./bench-serve.js")).benchServe(where)));
+  bench
+    .command("to")
+    .description("measure TCP, UDP and round trips to a machine that runs `weft bench serve`")
+    .argument("<host[:port]>", `name or address, port ${BENCH_PORT} when left out`, hostEndpoint)
+    .option("--seconds <n>", "length of each test", value.integer(1, BENCH_SECONDS_MAX), 3)
+    .option("--streams <n>", "TCP streams of the second TCP test", value.integer(1, 16), 4)
+    .addOption(json())
+    .action(async (to: Endpoint, options: BenchToOptions) =>
+      done(await (await import("./bench-to.js")).benchTo(to, options)),
+    );
 
   return program;
 }

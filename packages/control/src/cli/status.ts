@@ -8,6 +8,7 @@ import type {
   PortInfo,
   Route,
 } from "../dataplane/types.js";
+import { featuresText } from "../features.js";
 import { refusedText } from "../refused.js";
 import { call } from "./client.js";
 import type { ListingOptions, Topic } from "./program.js";
@@ -22,6 +23,7 @@ interface Status {
   readonly metrics: string | null;
   readonly stateDir: string | null;
   readonly dataplane: Omit<DataplaneInfo, "underlay"> & {
+    readonly disabled: readonly string[];
     readonly underlay: readonly (DataplaneInfo["underlay"][number] & { readonly up: boolean })[];
   };
   readonly parked: readonly {
@@ -69,9 +71,6 @@ function overviewText(s: Status): string {
   const underlay = dp.underlay
     .map((u) => `${u.address} (${u.interface ?? "?"}, MTU ${u.mtu}${u.up ? "" : ", DOWN"})`)
     .join(", ");
-  const features = Object.entries(dp.features).filter(([, v]) => typeof v === "boolean");
-  const on = features.filter(([, v]) => v).map(([k]) => k);
-  const off = features.filter(([, v]) => !v).map(([k]) => k);
   const facts: [string, string][] = [
     [
       "weft",
@@ -80,7 +79,7 @@ function overviewText(s: Status): string {
     ["underlay", `${underlay}, VXLAN on UDP ${dp.vxlanPort}`],
     ["metrics", s.metrics ?? "off"],
     ["state", s.stateDir ?? "none (ephemeral)"],
-    ["kernel", `${dp.features.kernel}; ${on.join(" ")}${off.length > 0 ? `; without ${off.join(" ")}` : ""}`],
+    ["kernel", featuresText({ ...dp.features }, dp.disabled)],
     ["buffers", `receive ${octets(dp.socketBuffers.receive)}, send ${octets(dp.socketBuffers.send)}`],
     ...dp.warnings.map((w): [string, string] => ["warning", w]),
     ...s.parked.map((p): [string, string] => ["parked", `port ${p.id} of network ${p.network}: ${p.why}`]),

@@ -74,7 +74,13 @@ export class Dataplane implements DataplaneApi {
     const link = (options as DataplaneOptions | undefined)?.link ?? kernelLink();
     const checked = checkOptions(options, link);
     const module = await loadModule();
-    const memory = createMemory(module.heapBase, memorySizes(checked));
+    const has = link.features();
+    const memory = createMemory(module.heapBase, memorySizes(checked), undefined, {
+      gsoSegments: has.gsoMax,
+      coalesceTcp: has.coalesceTcp,
+      coalesceUdp: has.coalesceUdp,
+      vnetHdr: has.vnetHdr,
+    });
     const core = new Core(link, checked, memory, new Sockets(link, checked));
     try {
       const dataplane = new Dataplane(core);

@@ -12,6 +12,8 @@ import type { PortRecord } from "./types.js";
 
 /** Frames the device holds until the switch reads them. */
 const QUEUE_FRAMES = 1000;
+/** Octets of a super-frame: with the headers of all its segments (74 octets each, 45 of them) it fits one UDP send. */
+const SUPER_FRAME_MAX = 62_000;
 
 export interface OpenedDevice {
   readonly device: Device;
@@ -35,8 +37,14 @@ export function openDevice(link: Link, wanted: CheckedAttach, undo: (() => void)
     device.setPersist(false);
     device.close();
   });
-  device.setOffload({ checksum: link.features().tapChecksum });
-  link.configureDevice({ ifname: name, mac: formatMac(wanted.mac), mtu: wanted.mtu, txQueueLen: QUEUE_FRAMES });
+  setOffload(link, device);
+  link.configureDevice({
+    ifname: name,
+    mac: formatMac(wanted.mac),
+    mtu: wanted.mtu,
+    txQueueLen: QUEUE_FRAMES,
+    gsoMaxSize: SUPER_FRAME_MAX,
+  });
   return {
     device,
     netnsId: link.kind === "memory" ? (device.netns() ?? null) : withNetns(wanted.netnsPath ?? OWN, (_fd, id) => id),
@@ -44,6 +52,15 @@ export function openDevice(link: Link, wanted: CheckedAttach, undo: (() => void)
     ifname: wanted.configure && wanted.netnsPath !== null ? (wanted.ifname ?? name) : name,
     droppedBefore: 0,
   };
+}
+
+/**
+ * Asks for super-frames, as far as the kernel has them. A local port gets them as they come, so they are only asked for
+ * where a device also takes them.
+ */
+function setOffload(link: Link, device: Device): void {
+  const { tapChecksum, coalesceTcp, coalesceUdp } = link.features();
+  device.setOffload({ checksum: tapChecksum, tso4: coalesceTcp, tso6: coalesceTcp, uso: coalesceUdp });
 }
 
 /** Moves the device where it belongs and brings it up with addresses and routes. */
@@ -95,7 +112,7 @@ export function adoptDevice(link: Link, wanted: CheckedAttach, undo: (() => void
     Object.assign(new Error(`${name} in ${path} ${what}: not the device of port ${wanted.id}`), { code: "EEXIST" });
   if (vnetHdr !== link.features().vnetHdr) throw refuse(vnetHdr ? "has a virtio_net_hdr" : "has no virtio_net_hdr");
   if (!stats || stats.mac !== formatMac(wanted.mac)) throw refuse(`has the MAC ${stats?.mac ?? "of nobody"}`);
-  device.setOffload({ checksum: link.features().tapChecksum });
+  setOffload(link, device);
   if (!persist) device.setPersist(true);
   const netnsId = link.kind === "memory" ? (device.netns() ?? null) : withNetns(path, (_fd, id) => id);
   return { device, netnsId, pins: !here, ifname: name, droppedBefore: stats.txDropped };

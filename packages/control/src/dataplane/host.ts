@@ -8,6 +8,8 @@ import type { SwitchLoop } from "./loop.js";
 /** A change to a worker's Io or tables. Descriptors belong to the process, so they may be named across threads. */
 export type Order =
   | { readonly do: "addPort"; readonly port: number; readonly fd: number; readonly reads: boolean }
+  /** Reads a port that was added without reading. */
+  | { readonly do: "readPort"; readonly port: number; readonly fd: number }
   | { readonly do: "removePort"; readonly port: number }
   | { readonly do: "addReceiver" | "addSender"; readonly index: number; readonly fd: number }
   | { readonly do: "flush"; readonly network: number };
@@ -35,6 +37,10 @@ export function carryOut(order: Order, io: Io, loop: SwitchLoop): void {
   switch (order.do) {
     case "addPort":
       io.addPort(order.port, order.fd, order.reads);
+      break;
+    case "readPort":
+      io.removePort(order.port);
+      io.addPort(order.port, order.fd, true);
       break;
     case "removePort":
       io.removePort(order.port);

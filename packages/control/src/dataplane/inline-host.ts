@@ -5,7 +5,7 @@
 import { instantiate, type SwitchMemory, type SwitchModule } from "@weft/dataplane-wasm";
 import { type Link, READY } from "@weft/tun";
 import { carryOut, type HostEvents, type Order, type WorkerHost } from "./host.js";
-import { monotonicMs, SwitchLoop } from "./loop.js";
+import { SwitchLoop } from "./loop.js";
 
 /** Milliseconds between two turns without traffic. */
 const AGE_MS = 100;
@@ -27,7 +27,6 @@ export class InlineHost implements WorkerHost {
       memory,
       io: this.#io,
       worker: this.worker,
-      nowMs: link.nowMs ? () => (link.nowMs?.() ?? 0) >>> 0 : monotonicMs(),
     });
     this.#io.onReadable?.(() => this.#schedule());
     this.#timer = setInterval(() => this.#schedule(), AGE_MS);
@@ -38,7 +37,7 @@ export class InlineHost implements WorkerHost {
     if (!this.alive) throw new Error("the data plane's worker has stopped");
     carryOut(order, this.#io, this.#loop);
     // A port may have frames waiting already.
-    if (order.do === "addPort") this.#schedule();
+    if (order.do === "addPort" || order.do === "readPort") this.#schedule();
   }
 
   async stop(): Promise<void> {
@@ -62,8 +61,7 @@ export class InlineHost implements WorkerHost {
       const ready = this.#loop.turn(0);
       // Between turns the main thread may publish: it is the same thread.
       this.#loop.park();
-      const gone = this.#io.takeGonePorts();
-      if (gone.length > 0) this.#events.gone(this.worker, gone);
+      if (ready & READY.GONE) this.#events.gone(this.worker, this.#io.takeGonePorts());
       if (ready & (READY.TAP | READY.UDP)) this.#schedule();
     } catch (error) {
       this.alive = false;

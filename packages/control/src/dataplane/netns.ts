@@ -39,6 +39,12 @@ export function netnsIdOf(path: string): string | undefined {
   }
 }
 
+/** Whether a path still leads to that namespace: the cheap look, for a path that was checked before. */
+export function leadsTo(path: string, id: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && `${stat.dev}:${stat.ino}` === id;
+}
+
 /**
  * Opens a namespace for as long as `use` runs.
  * @throws the system error of open(), or an Error when the file is no namespace

@@ -1,6 +1,5 @@
 /** Networks, their VTEPs and routes: changes to the tables, put in force together. */
 import { ENUM } from "@weft/dataplane-wasm/abi";
-import { formatMac } from "./address.js";
 import { type Core, closedError } from "./core.js";
 import { InvalidInput, Problems } from "./invalid.js";
 import { checkNetwork, effectiveMtu, Network, networkRow, type VtepEntry } from "./network.js";
@@ -229,7 +228,7 @@ export class NetworkSet {
   #targets(network: Network): Targets {
     const { ports } = this.#core;
     const own = [...ports.values()].filter((p) => p.wanted.network === network);
-    const macs = new Map(own.map((p) => [formatMac(p.wanted.mac), p.id]));
+    const macs = new Map(own.map((p) => [p.mac, p.id]));
     return {
       hasVtep: (address) => network.vteps.has(address),
       hasPort: (id) => ports.get(id)?.wanted.network === network,

@@ -2,31 +2,40 @@
  * Ports: made, taken over, watched and removed.
  *
  * A port's index is reserved first and given back last. In between: device, every worker's Io, tables (frames may now
- * be sent to it), and only then the device comes up. Removing goes the other way round, and an index is free again
- * only when no worker can hold it any more.
+ * be sent to it), and only then the device comes up, or, where it is up already, is read from. Removing goes the other
+ * way round, and an index is free again only when no worker can hold it any more.
  */
 import { ENUM } from "@weft/dataplane-wasm/abi";
 import type { DeviceStats } from "@weft/tun";
-import { formatMac } from "./address.js";
 import { type CheckedAttach, checkAttach } from "./attach-check.js";
 import { type Core, closedError } from "./core.js";
 import { adoptDevice, installDevice, type OpenedDevice, openDevice } from "./device.js";
 import { InvalidInput } from "./invalid.js";
-import { findNetnsById, netnsIdOf } from "./netns.js";
+import { findNetnsById, leadsTo } from "./netns.js";
 import type { Network } from "./network.js";
 import type { NetworkSet } from "./network-set.js";
 import { Port } from "./port.js";
+import { Turns } from "./turns.js";
 import type { AttachSpec, PortInfo, PortState } from "./types.js";
 
-/** Ports that netlink is asked about in one round of watch(): some tenths of a millisecond each. */
-const WATCH_MAX = 16;
+/**
+ * Milliseconds of each round of watch() for the states of devices (some tenths of a millisecond each), and for where
+ * they are (much less). So an idle daemon costs the same with ten ports and with a thousand.
+ */
+const STATES_MS = 2.5;
+const PLACES_MS = 1.5;
+/** Milliseconds for reading losses when counters are asked for. */
+const LOSSES_MS = 10;
 
 export class PortSet {
   readonly #core: Core;
   readonly #networks: NetworkSet;
   readonly #leaving = new Set<Promise<void>>();
   readonly #attaching = new Map<string, Promise<PortInfo>>();
-  #watched = 0;
+  /** Ports in force: those whose state is due, those that nobody has brought up yet, and whose place is due. */
+  readonly #states = new Turns<Port>();
+  readonly #created = new Turns<Port>();
+  readonly #places = new Turns<Port>();
 
   constructor(core: Core, networks: NetworkSet) {
     this.#core = core;
@@ -77,13 +86,15 @@ export class PortSet {
       await Promise.all(
         core.hosts
           .filter((h) => h.alive)
-          .map((h) => h.send({ do: "addPort", port: index, fd, reads: h.worker === port.reader })),
+          .map((h) => h.send({ do: "addPort", port: index, fd, reads: h.worker === port.reader && !wanted.adopt })),
       );
       const { network, mac, mtu } = wanted;
       tables.addPort(index, { network: network.index, mac, mtu, up: wanted.configure });
       this.#pointRoutes(port);
       await tables.publish();
-      if (!wanted.adopt && wanted.configure) installDevice(link, wanted, opened);
+      // Its container sends already: what is read before the tables know the port would be lost.
+      if (wanted.adopt) await core.hosts[port.reader]?.send({ do: "readPort", port: index, fd });
+      else if (wanted.configure) installDevice(link, wanted, opened);
       if (!wanted.adopt && options.persistent) {
         await beforePersist?.(port.record());
         opened.device.setPersist(true);
@@ -93,6 +104,7 @@ export class PortSet {
       throw error;
     }
     port.attached = true;
+    for (const turns of [this.#states, this.#created, this.#places]) turns.add(port);
     this.#look(port);
     return port.info(reader.block("PORT_COUNTERS", index));
   }
@@ -156,6 +168,7 @@ export class PortSet {
   async #removeNow(port: Port, why: string | undefined): Promise<void> {
     const core = this.#core;
     const { id, network } = port;
+    for (const turns of [this.#states, this.#created, this.#places]) turns.delete(port);
     this.#readDrops(port);
     core.ringDropsBefore += port.ringDrops;
     await this.#takeOut(port);
@@ -177,15 +190,11 @@ export class PortSet {
     }
   }
 
-  /** Looks at the devices, once a second: where each of them is, and the state of some in turn. */
+  /** Looks at the devices, once a second: at as many as the time allows, in turn. */
   watch(): void {
-    const all = [...this.#core.ports.values()].filter((p) => p.attached && p.leaving === undefined);
-    const first = this.#watched;
-    for (const [i, port] of all.entries()) {
-      if (port.state === "created" || (i - first + all.length) % all.length < WATCH_MAX) this.#look(port);
-      else this.#leaveIf(port, this.#misplaced(port));
-    }
-    this.#watched = all.length === 0 ? 0 : (first + WATCH_MAX) % all.length;
+    this.#created.serve(STATES_MS, (port) => this.#look(port));
+    this.#states.serve(STATES_MS, (port) => this.#look(port));
+    this.#places.serve(PLACES_MS, (port) => this.#leaveIf(port, this.#misplaced(port)));
   }
 
   #look(port: Port): void {
@@ -241,11 +250,12 @@ export class PortSet {
   /** Whether anybody but our own descriptor keeps a namespace alive. The cheap look first. */
   #inUse(port: Port, netnsId: string): boolean {
     const path = port.wanted.netnsPath;
-    return (path !== null && netnsIdOf(path) === netnsId) || findNetnsById(netnsId) !== undefined;
+    return (path !== null && leadsTo(path, netnsId)) || findNetnsById(netnsId) !== undefined;
   }
 
   #setState(port: Port, state: PortState): void {
     if (port.state === state) return;
+    this.#created.delete(port);
     if (port.state === "created" && !port.wanted.configure) {
       // Until now nobody had brought the device up, and every flood to it would have been a drop.
       this.#core.tables.setPortUp(port.index, true);
@@ -255,13 +265,11 @@ export class PortSet {
     this.#core.emit({ type: "portState", id: port.id, network: port.network, state });
   }
 
-  /** Frames that the rings of all ports have lost, the present ones read now. */
+  /** Frames that the rings of all ports have lost: read now as far as the time allows, of the others as last seen. */
   ringDrops(): number {
+    this.#states.serve(LOSSES_MS, (port) => this.#readDrops(port));
     let sum = this.#core.ringDropsBefore;
-    for (const port of this.#core.ports.values()) {
-      if (port.attached) this.#readDrops(port);
-      sum += port.ringDrops;
-    }
+    for (const port of this.#core.ports.values()) sum += port.ringDrops;
     return sum;
   }
   #readDrops(port: Port): void {
@@ -288,7 +296,7 @@ export class PortSet {
   #ownerOfMac(network: Network, mac: string): string | undefined {
     if (network.routes.has(mac)) return "a route";
     for (const port of this.#core.portAt.values()) {
-      if (port.wanted.network === network && formatMac(port.wanted.mac) === mac) return `port ${port.id}`;
+      if (port.wanted.network === network && port.mac === mac) return `port ${port.id}`;
     }
     return undefined;
   }

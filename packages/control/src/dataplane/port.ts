@@ -8,6 +8,8 @@ import type { PortInfo, PortRecord, PortState, Traffic } from "./types.js";
 
 export class Port {
   readonly wanted: CheckedAttach;
+  /** Its MAC as text. */
+  readonly mac: string;
   readonly index: number;
   /** Worker that reads the device. */
   readonly reader: number;
@@ -27,6 +29,7 @@ export class Port {
 
   constructor(wanted: CheckedAttach, index: number, reader: number, before: Block) {
     this.wanted = wanted;
+    this.mac = formatMac(wanted.mac);
     this.index = index;
     this.reader = reader;
     this.#before = before;
@@ -53,14 +56,14 @@ export class Port {
   }
 
   info(now: Block): PortInfo {
-    const { id, netns, ip, mtu, gateway, routes, labels, mac } = this.wanted;
+    const { id, netns, ip, mtu, gateway, routes, labels } = this.wanted;
     return {
       id,
       network: this.network,
       state: this.state,
       ifname: this.ifname,
       netns,
-      mac: formatMac(mac),
+      mac: this.mac,
       ip,
       mtu,
       gateway,
@@ -71,14 +74,14 @@ export class Port {
   }
 
   record(): PortRecord {
-    const { id, netnsPath, ip, mtu, gateway, routes, labels, mac, configure } = this.wanted;
+    const { id, netnsPath, ip, mtu, gateway, routes, labels, configure } = this.wanted;
     return {
       id,
       network: this.network,
       ifname: this.ifname,
       netnsPath,
       netnsId: this.netnsId,
-      mac: formatMac(mac),
+      mac: this.mac,
       ip,
       mtu,
       gateway,

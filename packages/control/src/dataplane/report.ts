@@ -1,7 +1,7 @@
 /** Counters and learned entries as an embedding program sees them. Reads only. */
 import type { Block } from "@weft/dataplane-wasm";
 import { counters as counterRows, dropRows, ENUM, LIMIT } from "@weft/dataplane-wasm/abi";
-import { formatAddress, formatMac } from "./address.js";
+import { formatAddress } from "./address.js";
 import type { Core } from "./core.js";
 import type { Network } from "./network.js";
 import type { Counters, FdbEntry, Histogram, NeighbourEntry, Plane, Traffic } from "./types.js";
@@ -105,7 +105,7 @@ export function readFdb(core: Core, nowMs: number, only: Network | undefined): F
     const fixed = { network: network.spec.name, static: true, ageSeconds: 0 } as const;
     for (const port of core.ports.values()) {
       if (port.wanted.network === network && port.attached) {
-        out.push({ ...fixed, mac: formatMac(port.wanted.mac), kind: "port", via: port.id });
+        out.push({ ...fixed, mac: port.mac, kind: "port", via: port.id });
       }
     }
     for (const { key, row, route, via } of network.routes.values()) {

@@ -28,7 +28,7 @@ export class Sockets {
    * @throws the system error of the first that fails; nothing stays open then
    */
   constructor(link: Link, options: Options) {
-    const { udpGro } = link.features();
+    const { gro } = link.features();
     try {
       for (const { family, text: address } of options.underlay) {
         this.#locks.push(link.lockUdpPort(address, options.vxlanPort));
@@ -43,7 +43,7 @@ export class Sockets {
               address,
               port: options.vxlanPort,
               reusePort: true,
-              gro: udpGro,
+              gro,
               receiveBuffer: RECEIVE_BUFFER,
             }),
           );

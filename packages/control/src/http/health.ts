@@ -8,8 +8,8 @@ import type { Metrics } from "./metrics.js";
 import type { DaemonState } from "./status.js";
 
 export interface HealthOptions {
-  /** undefined until the data plane runs. */
-  readonly metrics: () => Metrics | undefined;
+  /** undefined until the data plane runs; a scrape waits for the rest. */
+  readonly metrics: () => Metrics | Promise<Metrics> | undefined;
   readonly state: () => DaemonState;
   readonly log: Log;
 }
@@ -29,14 +29,16 @@ export function healthListener(options: HealthOptions): RequestListener {
     if (path !== "/metrics") return answer(response, 404, "only /metrics, /healthz and /readyz are here\n");
     const metrics = options.metrics();
     if (!metrics) return answer(response, 503, "starting\n");
-    metrics.scrape().then(
-      (text) => answer(response, 200, text, metrics.contentType),
-      (error: unknown) => {
-        options.log.error({ component: "metrics", ...errorFields(options.log, error) }, "scrape failed");
-        answer(response, 500, "failed\n");
-      },
-    );
+    scrape(response, metrics).catch((error: unknown) => {
+      options.log.error({ component: "metrics", ...errorFields(options.log, error) }, "scrape failed");
+      answer(response, 500, "failed\n");
+    });
   };
+}
+
+async function scrape(response: ServerResponse, opened: Metrics | Promise<Metrics>): Promise<void> {
+  const metrics = await opened;
+  answer(response, 200, await metrics.scrape(), metrics.contentType);
 }
 
 function answer(response: ServerResponse, status: number, text: string, type = PLAIN): void {

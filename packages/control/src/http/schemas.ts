@@ -154,6 +154,7 @@ export const Status = shape({
     abi: Text,
     memoryBytes: Count,
     features: Type.Record(Type.String(), Type.Unknown()),
+    disabled: Type.Array(Text, { description: "features that WEFT_DISABLE switches off" }),
     socketBuffers: shape({ receive: Count, send: Count }),
     warnings: Type.Array(Text),
   }),

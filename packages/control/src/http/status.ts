@@ -1,4 +1,5 @@
 /** What GET /v1/status answers. */
+import { switchedOff } from "../features.js";
 import type { Router } from "../router/router.js";
 import type { Watch } from "../router/watch.js";
 import { VERSION } from "../version.js";
@@ -32,6 +33,7 @@ export function statusOf(router: Router, facts: DaemonFacts): object {
     stateDir: facts.stateDir,
     dataplane: {
       ...info,
+      disabled: switchedOff(),
       underlay: info.underlay.map((u) => ({ ...u, up: facts.watch.isUp(u.address) })),
     },
     parked: router.parked.map(({ record, why }) => ({

@@ -48,6 +48,9 @@ export interface RouterOptions {
   readonly saveAgainMs?: number;
 }
 
+/** Ports that are taken over together: the workers take note of them in one go. Each holds some descriptors meanwhile. */
+const ADOPTED_AT_ONCE = 32;
+
 export class Router {
   readonly #dataplane: DataplaneApi;
   readonly #store: StateStore | undefined;
@@ -118,9 +121,9 @@ export class Router {
         await this.#setNetwork(spec);
         this.#kept.set(spec.name, spec);
       }
-      for (const record of state.ports) {
-        await this.#adopt({ ...record, network: renamed.get(record.network) ?? record.network });
-      }
+      const records = state.ports.map((r) => ({ ...r, network: renamed.get(r.network) ?? r.network }));
+      for (let first = 0; first < records.length; first += ADOPTED_AT_ONCE)
+        await this.#adopt(records.slice(first, first + ADOPTED_AT_ONCE));
       // Routes may name ports, so they come last.
       for (const { spec, routes } of kept) await restoreRoutes(spec.name, routes, this.#dataplane, this.#log);
       this.#dataplane.on("event", this.#onEvent);
@@ -251,7 +254,7 @@ export class Router {
     const waiting = this.#parked.filter((p) => p.record.network === network).map((p) => p.record);
     if (waiting.length === 0) return;
     this.#parked = this.#parked.filter((p) => p.record.network !== network);
-    for (const record of waiting) await this.#adopt(record);
+    await this.#adopt(waiting);
     this.#ledger.saveOrLater();
   }
 
@@ -348,9 +351,12 @@ export class Router {
     );
   };
 
-  async #adopt(record: PortRecord): Promise<void> {
-    const why = await adopt(record, this.#dataplane, this.#log);
-    if (why !== undefined) this.#parked.push({ record, why });
+  async #adopt(records: readonly PortRecord[]): Promise<void> {
+    const whys = await Promise.all(records.map((record) => adopt(record, this.#dataplane, this.#log)));
+    for (const [i, record] of records.entries()) {
+      const why = whys[i];
+      if (why !== undefined) this.#parked.push({ record, why });
+    }
   }
 
   async #detach(id: string): Promise<boolean> {

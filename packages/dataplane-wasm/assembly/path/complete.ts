@@ -3,11 +3,12 @@
  * kernel took, a drop reason by errno for the others.
  */
 import {
-  COUNT_OUT_EGRESS, COUNT_OUT_INGRESS, DROP_PORT_DOWN, DROP_PORT_FULL, DROP_PORT_GONE, DROP_PORT_REFUSED, DROP_UDP_FULL,
-  DROP_UDP_REFUSED, DROP_UDP_TOO_BIG, DROP_UDP_UNREACHABLE, KIND_PORT, KIND_VTEP, OP_TAP, PLANE_EGRESS, TX_OP_SIZE, TxOp,
-  Worker,
+  COUNT_GROUPED_SENDS, COUNT_MERGED_INGRESS, COUNT_OUT_EGRESS, COUNT_OUT_INGRESS, COUNT_SUPER_FRAMES_INGRESS, DROP_PORT_DOWN, DROP_PORT_FULL, DROP_PORT_GONE, DROP_PORT_REFUSED, DROP_UDP_FULL,
+  DROP_UDP_REFUSED, DROP_UDP_TOO_BIG, DROP_UDP_UNREACHABLE, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, PLANE_EGRESS,
+  TX_OP_SIZE, TxOp, VXLAN_LEN, Worker,
 } from "../abi.gen";
 import { indexOf, kindOf, networkCounters, portCounters, vtepCounters } from "../table/config";
+import * as items from "./items";
 import { add, dropMany } from "./verdict";
 
 // Linux errno values (include/uapi/asm-generic/errno-base.h, errno.h).
@@ -44,33 +45,67 @@ function udpReason(errno: i32): u32 {
   return DROP_UDP_REFUSED;
 }
 
+/**
+ * Segments of a send that the kernel took. The addon may have had to send them one by one (a kernel or interface that
+ * refuses UDP_SEGMENT) and may have been stopped half-way: `octets` then ends at a segment's border.
+ */
+function segmentsTaken(op: TxOp, octets: u32): u32 {
+  const segs = <u32>op.segs;
+  if (op.gsoSize == 0 || octets >= op.bytes + segs * VXLAN_LEN) return segs;
+  const whole = octets / op.gsoSize;
+  return whole < segs ? whole : segs;
+}
+
+/** Counts what was sent of one operation. */
+function count(w: Worker, op: TxOp, segs: u32, octets: u64): void {
+  const isMerged = <u32>op.kind == OP_TAP && segs > 1;
+  const frames: u64 = isMerged ? 1 : segs;
+  const index = indexOf(op.owner);
+  if (op.plane == PLANE_EGRESS) {
+    add(w, COUNT_OUT_EGRESS, frames);
+    if (<u32>op.kind == OP_UDP && segs > 1 && op.iovCount == op.segs) add(w, COUNT_GROUPED_SENDS, 1);
+  } else {
+    add(w, COUNT_OUT_INGRESS, frames);
+    if (isMerged) {
+      add(w, COUNT_MERGED_INGRESS, segs - 1);
+      add(w, COUNT_SUPER_FRAMES_INGRESS, 1);
+    }
+  }
+  if (kindOf(op.owner) == KIND_PORT) {
+    const c = portCounters(w, index);
+    c.txPackets += segs;
+    c.txBytes += octets;
+    const n = networkCounters(w, op.network);
+    n.txPackets += segs;
+    n.txBytes += octets;
+  } else if (kindOf(op.owner) == KIND_VTEP) {
+    const c = vtepCounters(w, index);
+    c.txPackets += segs;
+    c.txBytes += octets;
+  }
+}
+
 /** Counts operations 0..txCount-1 and empties the list. */
 export function complete(w: Worker): void {
-  const count = w.txCount;
-  for (let i: u32 = 0; i < count; i++) {
+  for (let i: u32 = 0; i < w.txCount; i++) {
     const op = changetype<TxOp>(<usize>w.txOps + <usize>i * TX_OP_SIZE);
     const segs = <u32>op.segs;
-    const plane = <u32>op.plane;
     if (op.result < 0) {
       const errno = -op.result;
-      dropMany(w, plane, <u32>op.kind == OP_TAP ? portReason(errno) : udpReason(errno), segs);
+      dropMany(w, op.plane, <u32>op.kind == OP_TAP ? portReason(errno) : udpReason(errno), segs);
       continue;
     }
-    add(w, plane == PLANE_EGRESS ? COUNT_OUT_EGRESS : COUNT_OUT_INGRESS, segs);
-    const index = indexOf(op.owner);
-    if (kindOf(op.owner) == KIND_PORT) {
-      const c = portCounters(w, index);
-      c.txPackets += segs;
-      c.txBytes += op.bytes;
-      const n = networkCounters(w, op.network);
-      n.txPackets += segs;
-      n.txBytes += op.bytes;
-    } else if (kindOf(op.owner) == KIND_VTEP) {
-      const c = vtepCounters(w, index);
-      c.txPackets += segs;
-      c.txBytes += op.bytes;
+    const taken = segmentsTaken(op, op.result);
+    if (taken == segs) {
+      count(w, op, segs, op.bytes);
+      continue;
     }
+    // What stopped the rest is not known: most often the socket was full.
+    dropMany(w, op.plane, DROP_UDP_FULL, segs - taken);
+    if (taken != 0) count(w, op, taken, <u64>taken * (<u64>op.gsoSize - VXLAN_LEN));
   }
   w.txCount = 0;
   w.iovCount = 0;
+  w.headerCount = 0;
+  items.clear(w);
 }

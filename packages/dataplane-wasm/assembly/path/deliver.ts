@@ -3,28 +3,36 @@
  * operations may name the same octets.
  */
 import {
-  IOV_SIZE, Iov, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, RX_DESC_ADDR, RxDesc, SOURCE_PORTS, TX_OP_ADDR, TX_OP_SIZE,
-  TX_OP_VNET_HDR, TxOp, VTEP_ADDR, VXLAN_LEN, Worker,
+  IOV_SIZE, Iov, JOIN_CLOSED, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, RxDesc, SOURCE_PORTS, TX_OP_ADDR, TX_OP_SIZE,
+  TX_OP_VNET_HDR, TxOp, VTEP_ADDR, VXLAN_LEN, Vtep, Worker,
 } from "../abi.gen";
 import { ownerOf, vtep } from "../table/config";
 import * as checksum from "../wire/checksum";
 import * as virtio from "../wire/virtio";
 import * as vxlan from "../wire/vxlan";
 import * as ecn from "./ecn";
+import * as group from "./group";
 
 /** Room for `copies` more operations of one iovec each? */
 export function hasRoom(w: Worker, copies: u32): bool {
   return w.txCount + copies <= w.txMax && w.iovCount + copies <= w.iovMax;
 }
 
-/** A new operation with one iovec. The caller has asked hasRoom(). */
-function newOp(w: Worker, d: RxDesc, off: u32, len: u32): TxOp {
-  const op = changetype<TxOp>(<usize>w.txOps + <usize>w.txCount * TX_OP_SIZE);
-  const iov = changetype<Iov>(<usize>w.iovs + <usize>w.iovCount * IOV_SIZE);
+/** A new iovec. @returns its index */
+function newIov(w: Worker, off: u32, len: u32): u32 {
+  const index = w.iovCount;
+  const iov = changetype<Iov>(<usize>w.iovs + <usize>index * IOV_SIZE);
   iov.off = off;
   iov.len = len;
-  op.iovStart = w.iovCount;
-  op.iovCount = 1;
+  w.iovCount = index + 1;
+  return index;
+}
+
+/** A new operation. The caller has asked hasRoom(). */
+function newOp(w: Worker, d: RxDesc, iovStart: u32, iovCount: u32): TxOp {
+  const op = changetype<TxOp>(<usize>w.txOps + <usize>w.txCount * TX_OP_SIZE);
+  op.iovStart = iovStart;
+  op.iovCount = <u16>iovCount;
   op.gsoSize = 0;
   op.segs = 1;
   op.bytes = d.frameLen;
@@ -32,13 +40,12 @@ function newOp(w: Worker, d: RxDesc, off: u32, len: u32): TxOp {
   op.network = d.network;
   op.result = 0;
   w.txCount++;
-  w.iovCount++;
   return op;
 }
 
 /** One copy to a local port, with the virtio_net_hdr that the descriptor says. */
-export function toPort(w: Worker, d: RxDesc, index: u32): void {
-  const op = newOp(w, d, d.frame, d.frameLen);
+export function toPort(w: Worker, d: RxDesc, index: u32): TxOp {
+  const op = newOp(w, d, newIov(w, d.frame, d.frameLen), 1);
   op.kind = <u8>OP_TAP;
   op.tos = 0;
   op.dest = index;
@@ -46,6 +53,7 @@ export function toPort(w: Worker, d: RxDesc, index: u32): void {
   virtio.write(
     changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen, d.gsoSize, d.csumStart, d.csumOffset,
   );
+  return op;
 }
 
 /** Finishes the checksum that the kernel left open. */
@@ -67,15 +75,42 @@ export function encapsulate(d: RxDesc, vni: u32): void {
   vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
 }
 
-/** One copy to a VTEP, after encapsulate(). The sending socket, and so the outer source port, follows the inner flow. */
-export function toVtep(w: Worker, d: RxDesc, index: u32): void {
+/** 4 or 6: what the VTEP is reached by. */
+export function familyOf(w: Worker, index: u32): u32 {
+  return vtep(w, index).family;
+}
+
+/** Sending socket, and so the outer source port: it follows the inner flow. */
+function socketOf(d: RxDesc, v: Vtep): u32 {
+  return (v.family == 6 ? SOURCE_PORTS : 0) + (d.hash & (SOURCE_PORTS - 1));
+}
+
+/** A new operation to a VTEP over iovecs that exist. */
+export function newVtepOp(w: Worker, d: RxDesc, index: u32, iovStart: u32, iovCount: u32): TxOp {
   const v = vtep(w, index);
-  const op = newOp(w, d, d.frame - VXLAN_LEN, d.frameLen + VXLAN_LEN);
+  const op = newOp(w, d, iovStart, iovCount);
   op.kind = <u8>OP_UDP;
   op.tos = <u8>ecn.inner(d);
-  op.dest = (v.family == 6 ? SOURCE_PORTS : 0) + (d.hash & (SOURCE_PORTS - 1));
+  op.dest = socketOf(d, v);
   op.owner = ownerOf(KIND_VTEP, index);
   op.port = v.port;
   op.family = v.family;
-  memory.copy(changetype<usize>(op) + TX_OP_ADDR, changetype<usize>(v) + VTEP_ADDR, 16);
+  v128.store(changetype<usize>(op) + TX_OP_ADDR, v128.load(changetype<usize>(v) + VTEP_ADDR));
+  return op;
+}
+
+/** Ends the group that frames to this VTEP would join: something goes past it. */
+export function closeGroup(w: Worker, d: RxDesc, index: u32): void {
+  const it = group.find(w, socketOf(d, vtep(w, index)), ownerOf(KIND_VTEP, index));
+  if (it != null) it.state = <u8>JOIN_CLOSED;
+}
+
+/** One copy to a VTEP, after encapsulate(); it shares a send with others of its length. */
+export function toVtep(w: Worker, d: RxDesc, index: u32): void {
+  const off = d.frame - VXLAN_LEN;
+  const len = d.frameLen + VXLAN_LEN;
+  const it = group.find(w, socketOf(d, vtep(w, index)), ownerOf(KIND_VTEP, index));
+  if (it != null && group.append(w, it, off, len, ecn.inner(d), d.frameLen)) return;
+  const op = newVtepOp(w, d, index, newIov(w, off, len), 1);
+  group.open(w, op, len);
 }

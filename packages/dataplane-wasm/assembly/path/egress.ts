@@ -11,7 +11,7 @@
  */
 import {
   COUNT_BATCH_SUM_EGRESS, COUNT_IN_EGRESS, COUNT_PREFIX_EGRESS, DROP_BLACKHOLE, DROP_BUM_RATE, DROP_DHCP_GUARD,
-  DROP_FRAME_LONG, DROP_FRAME_SHORT, DROP_GSO_UNSUPPORTED, DROP_NO_ROOM, DROP_PORT_INACTIVE, DROP_RA_GUARD, DROP_REFLECT,
+  DROP_FRAME_LONG, DROP_FRAME_SHORT, DROP_NO_ROOM, DROP_PORT_INACTIVE, DROP_RA_GUARD, DROP_REFLECT,
   DROP_RESERVED_GROUP, DROP_SOURCE_MAC, DROP_SPOOFED_MAC, DROP_VNET_HDR, ETH_LEN, FRAME_MAX, KIND_BLACKHOLE, KIND_PORT,
   KIND_VTEP, L3_FRAGMENT, L3_L4, NETWORK_GUARD_DHCP, NETWORK_GUARD_RA, NETWORK_GUARD_SPOOF, Network, PLANE_EGRESS, PORT_USED, REGION_PORTS,
   RxDesc, VNET_HDR_LEN, Worker,
@@ -32,6 +32,7 @@ import * as flood from "./flood";
 import * as guard from "./guard";
 import * as learn from "./learn";
 import { parse } from "./parse";
+import * as segment from "./segment";
 import { add, countBatch, drop } from "./verdict";
 
 /** Takes over the virtio_net_hdr; false when it points outside the frame. */
@@ -105,10 +106,11 @@ function forward(w: Worker, d: RxDesc, n: Network, owner: u32): void {
   if (kind == KIND_BLACKHOLE) return drop(w, PLANE_EGRESS, DROP_BLACKHOLE);
   if (kind == KIND_PORT) {
     if (owner == d.owner) return drop(w, PLANE_EGRESS, DROP_REFLECT);
-    return deliver.toPort(w, d, indexOf(owner));
+    deliver.toPort(w, d, indexOf(owner));
+    return;
   }
-  if (<u32>d.gsoType != virtio.GSO_NONE) return drop(w, PLANE_EGRESS, DROP_GSO_UNSUPPORTED);
   if (kind != KIND_VTEP) return drop(w, PLANE_EGRESS, DROP_BLACKHOLE);
+  if (<u32>d.gsoType != virtio.GSO_NONE) return segment.forward(w, d, n, indexOf(owner));
   deliver.encapsulate(d, n.vni);
   deliver.toVtep(w, d, indexOf(owner));
 }
@@ -155,8 +157,14 @@ function judge(w: Worker, d: RxDesc, n: Network): void {
     }
   }
   if (owner != route.NONE) return forward(w, d, n, owner);
-  if (<u32>d.gsoType != virtio.GSO_NONE && n.vtepHead != 0) return drop(w, PLANE_EGRESS, DROP_GSO_UNSUPPORTED);
   flood.fromPort(w, d, n);
+}
+
+/** Room for everything that this frame can become, or at least for what one destination needs of an empty region? */
+function hasRoom(w: Worker, d: RxDesc, n: Network): bool {
+  const segments = d.len < VNET_HDR_LEN + ETH_LEN ? 0 : segment.bound(d.off, d.len);
+  const copies = (n.fanout + 1) * segment.opsBound(segments, d.len);
+  return deliver.hasRoom(w, segments > 1 && copies > w.txMax ? w.txMax : copies) && segment.hasRoom(w, segments);
 }
 
 /** Frame bounds, port and counters; then judge(). False when the transmit region must be emptied first. */
@@ -170,7 +178,7 @@ function one(w: Worker, d: RxDesc): bool {
   }
   const from = port(w, index);
   const n = network(w, from.network);
-  const fits = deliver.hasRoom(w, n.fanout + 1);
+  const fits = hasRoom(w, d, n);
   if (!fits && w.txCount != 0) return false;
   add(w, COUNT_IN_EGRESS, 1);
   if (!fits) {

@@ -5,11 +5,14 @@
  * VTEPs needs no loop protection. All copies share one payload.
  */
 import {
-  COUNT_FLOOD_EGRESS, COUNT_FLOOD_INGRESS, COUNT_MADE_EGRESS, COUNT_MADE_INGRESS, DROP_BUM_RATE, DROP_NO_DESTINATION,
+  COUNT_FLOOD_EGRESS, COUNT_FLOOD_INGRESS, COUNT_MADE_EGRESS, COUNT_MADE_INGRESS, DROP_BUM_RATE, DROP_NO_DESTINATION, DROP_NO_ROOM,
   Network, PLANE_EGRESS, PLANE_INGRESS, PORT_UP, RxDesc, Worker,
 } from "../abi.gen";
 import { indexOf, port, portLive, vtep } from "../table/config";
+import * as virtio from "../wire/virtio";
 import * as deliver from "./deliver";
+import * as items from "./items";
+import * as segment from "./segment";
 import { add, drop } from "./verdict";
 
 /** Takes a token of the port's BUM rate; false when it has none. Tokens are counted in 1/1000 of a frame. */
@@ -38,7 +41,16 @@ export function fromPort(w: Worker, d: RxDesc, n: Network): void {
   if (!takeToken(w, n, from)) return drop(w, PLANE_EGRESS, DROP_BUM_RATE);
   add(w, COUNT_FLOOD_EGRESS, 1);
   let copies: u32 = 0;
-  if (n.vtepHead != 0) {
+  if (n.vtepHead != 0 && <u32>d.gsoType != virtio.GSO_NONE) {
+    const headerBytes = segment.cut(w, d, n.vni);
+    if (headerBytes == 0) return;
+    const segments = segment.countOf(d, headerBytes);
+    if (!deliver.hasRoom(w, n.fanout * segment.opsBound(segments, d.frameLen))) return drop(w, PLANE_EGRESS, DROP_NO_ROOM);
+    for (let next = n.vtepHead; next != 0; next = vtep(w, next - 1).next) {
+      segment.toVtep(w, d, next - 1, headerBytes);
+      copies += segments;
+    }
+  } else if (n.vtepHead != 0) {
     // First, because it finishes the checksum that local copies would otherwise still announce as open.
     deliver.encapsulate(d, n.vni);
     for (let next = n.vtepHead; next != 0; next = vtep(w, next - 1).next) {
@@ -53,6 +65,8 @@ export function fromPort(w: Worker, d: RxDesc, n: Network): void {
 /** Copies a frame from a VTEP to every port. */
 export function fromVtep(w: Worker, d: RxDesc, n: Network): void {
   add(w, COUNT_FLOOD_INGRESS, 1);
+  // The copies share their headers, so they are never joined; and nothing may go past them.
+  items.closeAll(w);
   finish(w, PLANE_INGRESS, COUNT_MADE_INGRESS, toPorts(w, d, n, 0));
 }
 

@@ -25,6 +25,7 @@ import * as vxlan from "../wire/vxlan";
 import * as deliver from "./deliver";
 import * as ecn from "./ecn";
 import * as flood from "./flood";
+import * as join from "./join";
 import * as learn from "./learn";
 import { recognise } from "./offload";
 import { parse } from "./parse";
@@ -40,9 +41,22 @@ function forward(w: Worker, d: RxDesc, n: Network, dst: u64): void {
     owner = fdb.ownerIn(value);
   }
   const kind = kindOf(owner);
-  if (kind == KIND_PORT) return deliver.toPort(w, d, indexOf(owner));
+  if (kind == KIND_PORT) {
+    d.run = indexOf(owner) + 1;
+    return join.toPort(w, d, indexOf(owner));
+  }
   if (kind == KIND_VTEP) return drop(w, PLANE_INGRESS, DROP_SPLIT_HORIZON);
   drop(w, PLANE_INGRESS, DROP_BLACKHOLE);
+}
+
+/** Reads the frame and brings the outer congestion mark to it; false when that condemned it. */
+function read(w: Worker, d: RxDesc): bool {
+  parse(d);
+  const mark = ecn.decapsulate(d);
+  if (mark == ecn.MARKED) add(w, COUNT_ECN_MARKED, 1);
+  if (mark != ecn.CONDEMNED) return true;
+  drop(w, PLANE_INGRESS, DROP_ECN_CE);
+  return false;
 }
 
 /** Judges the inner frame at d.frame. */
@@ -52,10 +66,7 @@ function judge(w: Worker, d: RxDesc, n: Network): void {
   const dst = eth.dst(p);
   if (src == 0 || eth.isGroup(src)) return drop(w, PLANE_INGRESS, DROP_SOURCE_MAC);
   if (eth.isReservedGroup(dst)) return drop(w, PLANE_INGRESS, DROP_RESERVED_GROUP);
-  parse(d);
-  const mark = ecn.decapsulate(d);
-  if (mark == ecn.CONDEMNED) return drop(w, PLANE_INGRESS, DROP_ECN_CE);
-  if (mark == ecn.MARKED) add(w, COUNT_ECN_MARKED, 1);
+  if (!read(w, d)) return;
   const fixed = route.mac(w, d.network, src);
   if (fixed != route.NONE) {
     if (fixed != d.owner) return drop(w, PLANE_INGRESS, DROP_STATIC_CONFLICT);
@@ -80,6 +91,37 @@ function tellUnknownVni(w: Worker, vni: u32, source: usize): void {
   if (w.refusedVniTick == now) return;
   w.refusedVniTick = now;
   emitRefused(w, EVENT_REFUSED_VNI, vni, source);
+}
+
+function countFrom(w: Worker, d: RxDesc, from: u32): void {
+  const c = vtepCounters(w, from - 1);
+  c.rxPackets++;
+  c.rxBytes += d.frameLen;
+}
+
+/**
+ * A datagram of the same buffer with the VXLAN header and MAC addresses of the one before, which went to a port: network,
+ * sender, learning and destination are the same. False when it has to be judged from the start.
+ */
+function follow(w: Worker, d: RxDesc, off: u32, len: u32): bool {
+  const before = <usize>d.frame - VXLAN_LEN;
+  const p = <usize>off;
+  if (d.run == 0 || len < VXLAN_LEN + ETH_LEN || len > VXLAN_LEN + FRAME_MAX) return false;
+  // 20 octets: VXLAN header and both MACs.
+  if (load<u64>(p) != load<u64>(before) || load<u64>(p, 8) != load<u64>(before, 8)) return false;
+  if (load<u32>(p, 16) != load<u32>(before, 16) || !deliver.hasRoom(w, 1)) return false;
+  const port = d.run - 1;
+  d.frame = off + VXLAN_LEN;
+  d.frameLen = len - VXLAN_LEN;
+  add(w, COUNT_IN_INGRESS, 1);
+  if (d.vtep != 0) countFrom(w, d, d.vtep);
+  // Most often it continues the same flow, and then need not even be parsed. An outer congestion mark is to be looked at.
+  if ((d.tos & 3) == 0 && join.follow(w, d.frame, d.frameLen, port)) return true;
+  if (!read(w, d)) return true;
+  if (kindOf(d.owner) == KIND_VTEP) learn.addresses(w, d);
+  if (recognise(d, network(w, d.network).mtu)) join.toPort(w, d, port);
+  else drop(w, PLANE_INGRESS, DROP_GSO_UNKNOWN);
+  return true;
 }
 
 /** Judges one datagram of `len` octets at `off`. False when the transmit region must be emptied first. */
@@ -125,10 +167,10 @@ function datagram(w: Worker, d: RxDesc, off: u32, len: u32): bool {
   d.owner = from == 0 ? ownerOf(KIND_NONE, 0) : ownerOf(KIND_VTEP, from - 1);
   if (from != 0) {
     d.ownerGeneration = vtep(w, from - 1).generation;
-    const c = vtepCounters(w, from - 1);
-    c.rxPackets++;
-    c.rxBytes += d.frameLen;
+    countFrom(w, d, from);
   }
+  d.vtep = from;
+  d.run = 0;
   if (d.frameLen > FRAME_MAX) drop(w, PLANE_INGRESS, DROP_FRAME_LONG);
   else judge(w, d, n);
   return true;
@@ -154,16 +196,20 @@ export function ingress(w: Worker, first: u32, n: u32, nowMs: u32): u32 {
       continue;
     }
     const count = segmentsOf(d);
+    if (w.resumeSeg == 0) d.run = 0;
     for (let s = w.resumeSeg; s < count; s++) {
       const at = s * d.segLen;
       const len = s + 1 < count ? d.segLen : d.len - at;
+      if (follow(w, d, d.off + at, len)) continue;
       if (!datagram(w, d, d.off + at, len)) {
         w.resumeSeg = s;
+        join.finish(w);
         return i;
       }
     }
     w.resumeSeg = 0;
   }
+  join.finish(w);
   countBatch(w, PLANE_INGRESS, first + n, COUNT_BATCH_SUM_INGRESS);
   return n;
 }

@@ -5,8 +5,8 @@
  * into its Worker record; all of them belong to one generation.
  */
 import {
-  Header, KIND_PORT, KIND_VTEP, NETWORK_COUNTERS_SIZE, NETWORK_SIZE, Network, NetworkCounters, PORT_COUNTERS_SIZE,
-  PORT_LIVE_SIZE, PORT_SIZE, PORT_USED, Port, PortCounters, PortLive, REGION_COUNTERS, REGION_EVENTS, REGION_IOVS,
+  Header, ITEMS_MAX, ITEM_IOVS, KIND_PORT, KIND_VTEP, NETWORK_COUNTERS_SIZE, NETWORK_SIZE, Network, NetworkCounters, PORT_COUNTERS_SIZE,
+  PORT_LIVE_SIZE, PORT_SIZE, PORT_USED, Port, PortCounters, PortLive, REGION_COUNTERS, REGION_EVENTS, REGION_HEADERS, REGION_IOVS, REGION_ITEMS, REGION_ITEM_HEADS,
   REGION_NETWORKS, REGION_NETWORK_COUNTERS, REGION_PORTS, REGION_PORT_COUNTERS, REGION_PORT_LIVE, REGION_ROUTES,
   REGION_RX_DESCS, REGION_TX_OPS, REGION_VTEPS, REGION_VTEP_COUNTERS, REGION_WORKER, RX_DESC_SIZE, Region, RxDesc,
   VTEP_COUNTERS_SIZE, VTEP_SIZE, VTEP_USED, Vtep, VtepCounters, Worker,
@@ -44,8 +44,12 @@ export function setup(index: u32): void {
   w.rxDescs = part(REGION_RX_DESCS, index);
   w.txOps = part(REGION_TX_OPS, index);
   w.iovs = part(REGION_IOVS, index);
+  w.headers = part(REGION_HEADERS, index);
+  w.items = part(REGION_ITEMS, index);
+  w.itemHeads = part(REGION_ITEM_HEADS, index);
   w.txMax = region(REGION_TX_OPS).count;
-  w.iovMax = region(REGION_IOVS).count;
+  // The rest of the iovecs belongs to the join items, a fixed part each.
+  w.iovMax = region(REGION_IOVS).count - ITEMS_MAX * ITEM_IOVS;
 }
 
 /**

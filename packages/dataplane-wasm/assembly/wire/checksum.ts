@@ -2,30 +2,52 @@
  * The Internet checksum (RFC 1071): one's complement sum of 16-bit words.
  *
  * Sums run over little-endian words and are swapped once at the end: the sum of swapped words is the swapped sum
- * (RFC 1071 §2 (B)). The vector loop adds pairs of 16-bit lanes into 32-bit lanes (extadd_pairwise); a lane grows by at
- * most 2 · 65,535 a step, so 64 KiB (4,096 steps) stays below 2^30 and needs no carry inside the loop.
+ * (RFC 1071 §2 (B)).
+ *
+ * The vector loop lets the multiply-and-add of signed 16-bit lanes add pairs of words (one instruction, where widening
+ * unsigned ones takes three): each word w goes in as w - 32,768, and 32,768 per word are added again at the end. A 32-bit lane
+ * moves by at most 65,536 a step, so 64 KiB (4,096 steps) stays below 2^29 and needs no carry inside the loop.
  */
 import { be32 } from "./bytes";
+
+/** Octets of one step of the loop. */
+const STEP: u32 = 64;
 
 /** Sum of `len` ≤ 65,535 octets at `p` plus `seed`, not folded, of little-endian words. */
 export function sumLe(p: usize, len: u32, seed: u32): u64 {
   let sum: u64 = seed;
   const end = p + len;
-  if (len >= 64) {
+  if (len >= STEP) {
+    const bias = i16x8.splat(-32_768);
+    const ones = i16x8.splat(1);
     let a = i32x4.splat(0);
     let b = i32x4.splat(0);
-    const stop = end - 32;
-    while (p <= stop) {
-      a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v128.load(p)));
-      b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(v128.load(p, 16)));
-      p += 32;
+    let c = i32x4.splat(0);
+    let d = i32x4.splat(0);
+    const stop = end - STEP;
+    do {
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.xor(v128.load(p), bias), ones));
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v128.xor(v128.load(p, 16), bias), ones));
+      c = i32x4.add(c, i32x4.dot_i16x8_s(v128.xor(v128.load(p, 32), bias), ones));
+      d = i32x4.add(d, i32x4.dot_i16x8_s(v128.xor(v128.load(p, 48), bias), ones));
+      p += STEP;
+    } while (p <= stop);
+    while (p + 16 <= end) {
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.xor(v128.load(p), bias), ones));
+      p += 16;
     }
-    a = i32x4.add(a, b);
-    sum +=
-      <u64>(<u32>i32x4.extract_lane(a, 0)) + <u64>(<u32>i32x4.extract_lane(a, 1)) +
-      <u64>(<u32>i32x4.extract_lane(a, 2)) + <u64>(<u32>i32x4.extract_lane(a, 3));
+    a = i32x4.add(i32x4.add(a, b), i32x4.add(c, d));
+    const lanes =
+      <i64>i32x4.extract_lane(a, 0) + <i64>i32x4.extract_lane(a, 1) + <i64>i32x4.extract_lane(a, 2) + <i64>i32x4.extract_lane(a, 3);
+    // 2^15 for each of the octets / 2 words.
+    sum += <u64>(lanes + (<i64>(len & ~15) << 14));
   }
-  while (p + 4 <= end) {
+  while (p + 8 <= end) {
+    const words = load<u64>(p);
+    sum += (words & 0xffff_ffff) + (words >> 32);
+    p += 8;
+  }
+  if (p + 4 <= end) {
     sum += load<u32>(p);
     p += 4;
   }

@@ -8,6 +8,13 @@ import { be16 } from "./bytes";
 export const HEADER_LEN: u32 = 20;
 export const PROTO: u32 = 6;
 export const CHECKSUM_OFFSET: u32 = 16;
+/** Flags, as bits of the 16-bit word at octet 12. */
+export const FIN: u32 = 0x001;
+export const PSH: u32 = 0x008;
+export const ACK: u32 = 0x010;
+export const ECE: u32 = 0x040;
+export const CWR: u32 = 0x080;
+export const FLAGS: u32 = 0x1ff;
 
 /** True when the header with its options lies in `len` octets. */
 export function check(p: usize, len: u32): bool {

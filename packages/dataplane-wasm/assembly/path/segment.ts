@@ -1,0 +1,269 @@
+/**
+ * Segmentation: one super-frame from a TAP becomes many frames on the underlay, without moving its payload.
+ *
+ * Each segment gets a header of its own (VXLAN, Ethernet, IP, TCP or UDP) in a header area; a send is a list of (header,
+ * piece of payload) pairs that the kernel cuts into datagrams (UDP_SEGMENT). Headers and iovecs are made once per
+ * super-frame; a flooded one goes to every VTEP from the same list.
+ *
+ * What a segment's header is follows the kernel's own segmentation (net/ipv4/tcp_offload.c tcp_gso_segment, udp_offload.c
+ * __udp_gso_segment): IPv4 identification counts up, TCP sequence moves on, FIN and PSH stay on the last segment only, CWR
+ * on the first only. hdr_len of the virtio_net_hdr is not used: a forwarded frame may carry the length of its whole first
+ * packet.
+ *
+ * Checksums: the part that all segments share is summed once per super-frame; a segment adds its length, sequence, flags
+ * and payload.
+ */
+import {
+  COUNT_MADE_EGRESS, COUNT_SUPER_FRAMES_EGRESS, DROP_GSO_HEADER, DROP_GSO_SEGMENTS, HEADERS_MAX, HEADER_AREA, IOV_SIZE,
+  L3_FRAGMENT, L3_L4, Network, PLANE_EGRESS, RxDesc, VXLAN_LEN, Worker,
+} from "../abi.gen";
+import { header } from "../table/config";
+import { be16, be32, setBe16, setBe32 } from "../wire/bytes";
+import * as checksum from "../wire/checksum";
+import * as ipv4 from "../wire/ipv4";
+import * as ipv6 from "../wire/ipv6";
+import * as tcp from "../wire/tcp";
+import * as udp from "../wire/udp";
+import * as virtio from "../wire/virtio";
+import * as vxlan from "../wire/vxlan";
+import * as deliver from "./deliver";
+import { add, drop } from "./verdict";
+
+/** Most octets of one UDP datagram's payload over IPv4 and IPv6: what all segments of one send add up to. */
+const UDP4_MAX: u32 = 65_507;
+const UDP6_MAX: u32 = 65_527;
+
+/** Octets of Ethernet, IP and transport header of a super-frame that can be cut; 0 for one that cannot. */
+function headerLen(d: RxDesc): u32 {
+  if ((d.l3Flags & <u8>L3_L4) == 0 || (d.l3Flags & <u8>L3_FRAGMENT) != 0 || d.gsoSize == 0) return 0;
+  const type = <u32>d.gsoType & ~virtio.GSO_ECN;
+  const ip = <usize>d.frame + d.l3Off;
+  // The lengths in the segments follow from the frame's: nothing may lie behind the packet.
+  const packet = d.ipVersion == 4 ? ipv4.totalLen(ip) : ipv6.HEADER_LEN + ipv6.payloadLen(ip);
+  if (d.l3Off + packet != d.frameLen) return 0;
+  const l4 = <u32>d.l4Off;
+  let len: u32;
+  if (type == virtio.GSO_UDP_L4) {
+    if (<u32>d.ipProto != udp.PROTO) return 0;
+    len = l4 + udp.HEADER_LEN;
+  } else {
+    if (<u32>d.ipProto != tcp.PROTO) return 0;
+    if (type != (d.ipVersion == 4 ? virtio.GSO_TCPV4 : virtio.GSO_TCPV6)) return 0;
+    len = l4 + tcp.headerLen(<usize>d.frame + l4);
+  }
+  return len < d.frameLen && VXLAN_LEN + len <= HEADER_AREA ? len : 0;
+}
+
+/** At most this many segments come of the frame behind the virtio_net_hdr at `p`; 0 when it is no super-frame. */
+export function bound(p: usize, frameLen: u32): u32 {
+  const size = virtio.gsoSize(p);
+  if (virtio.gsoType(p) == virtio.GSO_NONE || size == 0) return 0;
+  const count = frameLen / size + 1;
+  return count < HEADERS_MAX ? count : HEADERS_MAX;
+}
+
+/** Operations that a frame of bound() `count` needs per VTEP, at most. */
+export function opsBound(count: u32, frameLen: u32): u32 {
+  if (count <= 1) return 1;
+  const most = header().gsoSegments;
+  // Full sends, one that the longest payload ends, and the rest.
+  return (count + most - 1) / most + (frameLen + count * HEADER_AREA) / UDP4_MAX + 1;
+}
+
+/** Room for the headers and iovecs of `count` segments? */
+export function hasRoom(w: Worker, count: u32): bool {
+  return count == 0 || (w.headerCount + count <= HEADERS_MAX && w.iovCount + 2 * count <= w.iovMax);
+}
+
+/** Sum of what all segments' transport checksums share: pseudo-header without length, and the header as it stands. */
+function transportBase(d: RxDesc, headerBytes: u32): u64 {
+  const ip = <usize>d.frame + d.l3Off;
+  const addresses = d.ipVersion == 4 ? checksum.sumLe(ip + 12, 8, 0) : checksum.sumLe(ip + 8, 32, 0);
+  return checksum.sumLe(<usize>d.frame + d.l4Off, headerBytes - d.l4Off, <u32>bswap<u16>(<u16>d.ipProto)) + addresses;
+}
+
+/** Copies `len` ≤ HEADER_AREA octets; both sides have room for the next multiple of 16. */
+function copyHeader(to: usize, from: usize, len: u32): void {
+  for (let i: usize = 0; i < len; i += 16) v128.store(to + i, v128.load(from + i));
+}
+
+/** Makes headers and iovecs of all TCP segments. */
+function cutTcp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
+  const l4 = <usize>d.l4Off;
+  const p = <usize>d.frame + l4;
+  const seq = be32(p + 4);
+  const flags = be16(p + 12);
+  const check = load<u16>(p + tcp.CHECKSUM_OFFSET);
+  store<u32>(p, 0, 4);
+  store<u16>(p, 0, 12);
+  store<u16>(p, 0, tcp.CHECKSUM_OFFSET);
+  const base = transportBase(d, headerBytes);
+  const size = <u32>d.gsoSize;
+  let at = w.headers + w.headerCount * HEADER_AREA;
+  let left = d.frameLen - headerBytes;
+  let payload = <usize>d.frame + headerBytes;
+  for (let i: u32 = 0; i < count; i++) {
+    const take = left < size ? left : size;
+    const h = <usize>at + VXLAN_LEN + l4;
+    const number = bswap<u32>(seq + i * size);
+    let f = flags;
+    if (i + 1 < count) f &= ~(tcp.FIN | tcp.PSH);
+    if (i != 0) f &= ~tcp.CWR;
+    const bits = bswap<u16>(<u16>f);
+    copyHeader(at, <usize>d.frame - VXLAN_LEN, VXLAN_LEN + headerBytes);
+    store<u32>(h, number, 4);
+    store<u16>(h, bits, 12);
+    const sum = checksum.sumLe(payload, take, bswap<u16>(<u16>(headerBytes - <u32>l4 + take))) + <u64>number + <u64>bits + base;
+    store<u16>(h, <u16>~checksum.fold(sum), tcp.CHECKSUM_OFFSET);
+    at += HEADER_AREA;
+    left -= take;
+    payload += take;
+  }
+  setBe32(p + 4, seq);
+  setBe16(p + 12, flags);
+  store<u16>(p, check, tcp.CHECKSUM_OFFSET);
+}
+
+/** The same for UDP. */
+function cutUdp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
+  const l4 = <usize>d.l4Off;
+  const p = <usize>d.frame + l4;
+  const tail = load<u32>(p, 4);
+  store<u32>(p, 0, 4);
+  const base = transportBase(d, headerBytes);
+  const size = <u32>d.gsoSize;
+  let at = w.headers + w.headerCount * HEADER_AREA;
+  let left = d.frameLen - headerBytes;
+  let payload = <usize>d.frame + headerBytes;
+  for (let i: u32 = 0; i < count; i++) {
+    const take = left < size ? left : size;
+    const h = <usize>at + VXLAN_LEN + l4;
+    const len = bswap<u16>(<u16>(udp.HEADER_LEN + take));
+    copyHeader(at, <usize>d.frame - VXLAN_LEN, VXLAN_LEN + headerBytes);
+    store<u16>(h, len, 4);
+    // The length counts twice: in the pseudo-header and in the header.
+    let check = ~checksum.fold(checksum.sumLe(payload, take, 2 * <u32>len) + base) & 0xffff;
+    if (check == 0) check = 0xffff;
+    store<u16>(h, <u16>check, udp.CHECKSUM_OFFSET);
+    at += HEADER_AREA;
+    left -= take;
+    payload += take;
+  }
+  store<u32>(p, tail, 4);
+}
+
+/** Lengths, identification and header checksum of the segments' IP headers. Their transport headers are made. */
+function finishIp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
+  const l3 = <usize>d.l3Off;
+  const size = <u32>d.gsoSize;
+  let at = <usize>w.headers + <usize>w.headerCount * HEADER_AREA + VXLAN_LEN + l3;
+  let left = d.frameLen - headerBytes;
+  const is4 = d.ipVersion == 4;
+  const rest = headerBytes - d.l3Off - (is4 ? 0 : ipv6.HEADER_LEN);
+  const id = is4 ? be16(at + 4) : 0;
+  let base: u64 = 0;
+  if (is4) {
+    // Length, identification and checksum are the fields that differ.
+    base = checksum.sumLe(at, <u32>(d.l4Off - d.l3Off), 0);
+    base -= <u64>load<u16>(at, 2) + <u64>load<u16>(at, 4) + <u64>load<u16>(at, 10);
+  }
+  for (let i: u32 = 0; i < count; i++) {
+    const take = left < size ? left : size;
+    const len = bswap<u16>(<u16>(rest + take));
+    if (is4) {
+      const number = bswap<u16>(<u16>(id + i));
+      store<u16>(at, len, 2);
+      store<u16>(at, number, 4);
+      store<u16>(at, <u16>~checksum.fold(base + <u64>len + <u64>number), 10);
+    } else {
+      store<u16>(at, len, 4);
+    }
+    at += HEADER_AREA;
+    left -= take;
+  }
+}
+
+/** The (header, payload) pairs. @returns index of the first iovec */
+function pair(w: Worker, d: RxDesc, headerBytes: u32, count: u32): u32 {
+  const first = w.iovCount;
+  const size = <u32>d.gsoSize;
+  let iov = <usize>w.iovs + <usize>first * IOV_SIZE;
+  let at = w.headers + w.headerCount * HEADER_AREA;
+  let payload = d.frame + headerBytes;
+  let left = d.frameLen - headerBytes;
+  for (let i: u32 = 0; i < count; i++) {
+    const take = left < size ? left : size;
+    store<u32>(iov, at);
+    store<u32>(iov, VXLAN_LEN + headerBytes, 4);
+    store<u32>(iov, payload, 8);
+    store<u32>(iov, take, 12);
+    iov += 2 * IOV_SIZE;
+    at += HEADER_AREA;
+    payload += take;
+    left -= take;
+  }
+  w.iovCount += 2 * count;
+  w.headerCount += count;
+  return first;
+}
+
+/**
+ * Makes the segments of a super-frame. The caller has asked hasRoom() for bound() segments.
+ * @returns octets of header that each segment has; 0 when the frame was dropped
+ */
+export function cut(w: Worker, d: RxDesc, vni: u32): u32 {
+  const headerBytes = headerLen(d);
+  if (headerBytes == 0) {
+    drop(w, PLANE_EGRESS, DROP_GSO_HEADER);
+    return 0;
+  }
+  if (countOf(d, headerBytes) > HEADERS_MAX) {
+    drop(w, PLANE_EGRESS, DROP_GSO_SEGMENTS);
+    return 0;
+  }
+  const count = countOf(d, headerBytes);
+  vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
+  if (<u32>d.ipProto == tcp.PROTO) cutTcp(w, d, headerBytes, count);
+  else cutUdp(w, d, headerBytes, count);
+  finishIp(w, d, headerBytes, count);
+  pair(w, d, headerBytes, count);
+  add(w, COUNT_SUPER_FRAMES_EGRESS, 1);
+  return headerBytes;
+}
+
+/** Segments that a super-frame with this header becomes. */
+export function countOf(d: RxDesc, headerBytes: u32): u32 {
+  return (d.frameLen - headerBytes + d.gsoSize - 1) / d.gsoSize;
+}
+
+/** Sends the segments that the last cut() has made to a VTEP. */
+export function toVtep(w: Worker, d: RxDesc, index: u32, headerBytes: u32): void {
+  const size = <u32>d.gsoSize;
+  const whole = VXLAN_LEN + headerBytes + size;
+  let left = countOf(d, headerBytes);
+  let payload = d.frameLen - headerBytes;
+  let iov = w.iovCount - 2 * left;
+  let most = header().gsoSegments;
+  const fits = (deliver.familyOf(w, index) == 6 ? UDP6_MAX : UDP4_MAX) / whole;
+  if (fits < most) most = fits != 0 ? fits : 1;
+  deliver.closeGroup(w, d, index);
+  while (left != 0) {
+    const segs = left < most ? left : most;
+    const octets = segs == left ? payload : segs * size;
+    const op = deliver.newVtepOp(w, d, index, iov, 2 * segs);
+    op.segs = <u16>segs;
+    op.gsoSize = segs == 1 ? 0 : <u16>whole;
+    op.bytes = segs * headerBytes + octets;
+    left -= segs;
+    payload -= octets;
+    iov += 2 * segs;
+  }
+}
+
+/** One super-frame to one VTEP. */
+export function forward(w: Worker, d: RxDesc, n: Network, index: u32): void {
+  const headerBytes = cut(w, d, n.vni);
+  if (headerBytes == 0) return;
+  toVtep(w, d, index, headerBytes);
+  add(w, COUNT_MADE_EGRESS, countOf(d, headerBytes) - 1);
+}
