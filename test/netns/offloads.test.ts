@@ -14,7 +14,7 @@ import { bursts, datagrams, transfer, type UdpRun } from "../lab/traffic.js";
 import { Weft } from "../lab/weft.js";
 
 const LONG = process.env.WEFT_TEST_LONG === "1";
-const BYTES = 20e6;
+const BYTES = LONG ? 20e6 : 5e6;
 
 /** What is left without a feature: super-frames out of TCP and UDP, into TCP and UDP, and grouped sends. */
 interface Used {
