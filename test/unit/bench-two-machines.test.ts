@@ -16,8 +16,16 @@ t.test("every test gives a figure", async (t) => {
   const said: string[] = [];
   const server = await startBenchServer(HERE, (line) => said.push(line));
   t.teardown(() => server.close());
-  const lines: Line[] = [];
-  await benchLines({ ...HERE, port: server.at.port }, { seconds: 0.2, streams: 2 }, (line) => lines.push(line));
+  let lines: Line[] = [];
+  // Sender and server share one event loop here: on a busy machine a short window may pass before the server has its turn.
+  for (const seconds of [0.2, 1, 3]) {
+    lines = [];
+    said.length = 0;
+    await benchLines({ ...HERE, port: server.at.port }, { seconds, streams: 2 }, (line) => lines.push(line));
+    if (lines.every(({ value }) => value > 0)) break;
+    // What the server says of the last connections comes a moment later.
+    await sleep(500);
+  }
   t.same(
     lines.map(({ what }) => what),
     [

@@ -163,6 +163,7 @@ t.test("a file is judged with the flags it runs with", async (t) => {
       problems: [/via: found "10\.7\.0\.2"/],
     });
   t.throws(() => parseConfig("networks: [{name: a, vni: 1, vteps: [fd00::1]}]", "f", { underlay: ["10.7.0.1"] }), {
+    code: "bad_config",
     problems: [/vteps\[0\]: found "fd00::1"; allowed: an IPv4 address/],
   });
 });

@@ -145,8 +145,10 @@ for (const build of ["debug", "release"] satisfies Build[]) {
       ]);
       const events = rig.reader
         .events()
-        .map(
-          (e) => `${e.kind} ${e.mac.slice(-2)} ${e.owner.kind}:${e.owner.index} ${e.previous.kind}:${e.previous.index}`,
+        .flatMap((e) =>
+          "mac" in e
+            ? `${e.kind} ${e.mac.slice(-2)} ${e.owner.kind}:${e.owner.index} ${e.previous.kind}:${e.previous.index}`
+            : e.kind,
         );
       t.same(events, ["learned 09 2:0 0:0", "moved 09 2:1 2:0", "moved 09 1:1 2:1", "learned 0a 2:0 0:0"]);
       t.match(rig.reader.block("NETWORK_COUNTERS", 0), { moves: 2, fdbPorts: 1, fdbVteps: 1 });
