@@ -88,7 +88,7 @@ export class Weft {
     return [...words, ...(options.more ?? [])];
   }
 
-  async ready(withinMs = 30_000): Promise<void> {
+  async ready(withinMs = 10_000): Promise<void> {
     await this.job.line(/"ready"|\bready\b/, withinMs);
   }
 

@@ -183,11 +183,10 @@ function finishIp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
   }
 }
 
-/** The (header, payload) pairs. @returns index of the first iovec */
-function pair(w: Worker, d: RxDesc, headerBytes: u32, count: u32): u32 {
-  const first = w.iovCount;
+/** The (header, payload) pairs: the last iovecs in use, where toVtep() finds them. */
+function pair(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
   const size = <u32>d.gsoSize;
-  let iov = <usize>w.iovs + <usize>first * IOV_SIZE;
+  let iov = <usize>w.iovs + <usize>w.iovCount * IOV_SIZE;
   let at = w.headers + w.headerCount * HEADER_AREA;
   let payload = d.frame + headerBytes;
   let left = d.frameLen - headerBytes;
@@ -204,7 +203,6 @@ function pair(w: Worker, d: RxDesc, headerBytes: u32, count: u32): u32 {
   }
   w.iovCount += 2 * count;
   w.headerCount += count;
-  return first;
 }
 
 /**
@@ -217,11 +215,11 @@ export function cut(w: Worker, d: RxDesc, vni: u32): u32 {
     drop(w, PLANE_EGRESS, DROP_GSO_HEADER);
     return 0;
   }
-  if (countOf(d, headerBytes) > HEADERS_MAX) {
+  const count = countOf(d, headerBytes);
+  if (count > HEADERS_MAX) {
     drop(w, PLANE_EGRESS, DROP_GSO_SEGMENTS);
     return 0;
   }
-  const count = countOf(d, headerBytes);
   vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
   if (<u32>d.ipProto == tcp.PROTO) cutTcp(w, d, headerBytes, count);
   else cutUdp(w, d, headerBytes, count);
