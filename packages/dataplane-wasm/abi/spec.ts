@@ -188,6 +188,9 @@ export const structs: Record<string, { doc: string; fields: readonly Field[] }> 
       ["lastItem", "u32", "join item that took the last frame, index + 1: runs come one after the other; 0: none"],
       ["itemHeads", "u32", "address of the hash heads of join items"],
       ["clockMs", "u32", "monotonic time when poll() last returned, modulo 2^32; written by the Io"],
+      ["lastDst", "u64", "FDB key of the destination that this egress call has looked up last; all ones: none"],
+      ["lastOwner", "u32", "what was found for it"],
+      ["pad", "u32", ""],
     ],
   },
   RxDesc: {

@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0x5deece58;
+@inline export const ABI_HASH: u32 = 0x286b2cb0;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -519,7 +519,7 @@ if (offsetof<Region>() != 24) ERROR("abi: size of Region");
 
 /** State of one worker between calls. Written by the worker; generation is read by the main thread. */
 // @ts-ignore: decorator
-@inline export const WORKER_SIZE: usize = 128;
+@inline export const WORKER_SIZE: usize = 144;
 // @ts-ignore: decorator
 @unmanaged
 export class Worker {
@@ -555,6 +555,9 @@ export class Worker {
   lastItem: u32; // join item that took the last frame, index + 1: runs come one after the other; 0: none
   itemHeads: u32; // address of the hash heads of join items
   clockMs: u32; // monotonic time when poll() last returned, modulo 2^32; written by the Io
+  lastDst: u64; // FDB key of the destination that this egress call has looked up last; all ones: none
+  lastOwner: u32; // what was found for it
+  pad: u32;
 }
 if (offsetof<Worker>("generation") != 0) ERROR("abi: Worker.generation");
 if (offsetof<Worker>("index") != 4) ERROR("abi: Worker.index");
@@ -588,7 +591,10 @@ if (offsetof<Worker>("itemCount") != 112) ERROR("abi: Worker.itemCount");
 if (offsetof<Worker>("lastItem") != 116) ERROR("abi: Worker.lastItem");
 if (offsetof<Worker>("itemHeads") != 120) ERROR("abi: Worker.itemHeads");
 if (offsetof<Worker>("clockMs") != 124) ERROR("abi: Worker.clockMs");
-if (offsetof<Worker>() != 128) ERROR("abi: size of Worker");
+if (offsetof<Worker>("lastDst") != 128) ERROR("abi: Worker.lastDst");
+if (offsetof<Worker>("lastOwner") != 136) ERROR("abi: Worker.lastOwner");
+if (offsetof<Worker>("pad") != 140) ERROR("abi: Worker.pad");
+if (offsetof<Worker>() != 144) ERROR("abi: size of Worker");
 
 /** One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 // @ts-ignore: decorator

@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0x5deece58u
+#define WEFT_ABI_HASH 0x286b2cb0u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -380,8 +380,11 @@ struct weft_worker {
     uint32_t last_item;
     uint32_t item_heads;
     uint32_t clock_ms;
+    uint64_t last_dst;
+    uint32_t last_owner;
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct weft_worker) == 128, "Worker");
+_Static_assert(sizeof(struct weft_worker) == 144, "Worker");
 _Static_assert(offsetof(struct weft_worker, generation) == 0, "Worker.generation");
 _Static_assert(offsetof(struct weft_worker, index) == 4, "Worker.index");
 _Static_assert(offsetof(struct weft_worker, tx_count) == 8, "Worker.txCount");
@@ -414,6 +417,9 @@ _Static_assert(offsetof(struct weft_worker, item_count) == 112, "Worker.itemCoun
 _Static_assert(offsetof(struct weft_worker, last_item) == 116, "Worker.lastItem");
 _Static_assert(offsetof(struct weft_worker, item_heads) == 120, "Worker.itemHeads");
 _Static_assert(offsetof(struct weft_worker, clock_ms) == 124, "Worker.clockMs");
+_Static_assert(offsetof(struct weft_worker, last_dst) == 128, "Worker.lastDst");
+_Static_assert(offsetof(struct weft_worker, last_owner) == 136, "Worker.lastOwner");
+_Static_assert(offsetof(struct weft_worker, pad) == 140, "Worker.pad");
 
 /* One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 struct weft_rx_desc {

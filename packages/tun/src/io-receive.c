@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "io.h"
 #include "udp.h"
 
@@ -36,9 +37,9 @@ static int read_frame(struct io *io, uint32_t port, uint32_t slot)
     do {
         count_up(io->worker.counters, WEFT_COUNT_SYS_READ);
         if (vnet_hdr)
-            got = read(io->ports[port].fd, to, PAYLOAD_MAX + WEFT_VNET_HDR_LEN);
+            got = call_read(io->ports[port].fd, to, PAYLOAD_MAX + WEFT_VNET_HDR_LEN);
         else
-            got = read(io->ports[port].fd, to + WEFT_VNET_HDR_LEN, PAYLOAD_MAX);
+            got = call_read(io->ports[port].fd, to + WEFT_VNET_HDR_LEN, PAYLOAD_MAX);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return errno == EAGAIN ? 0 : -errno;
@@ -152,7 +153,7 @@ static uint32_t receive_some(struct io *io, uint32_t receiver, uint32_t first, u
     int got;
 
     count_up(io->worker.counters, WEFT_COUNT_SYS_RECVMMSG);
-    got = recvmmsg(io->receivers[receiver], io->incoming + first, room, MSG_DONTWAIT, NULL);
+    got = call_recvmmsg(io->receivers[receiver], io->incoming + first, room);
     /* Fewer than asked: empty for now. An error: taken off the socket, epoll reports whatever comes next. */
     if (got < 0 || (uint32_t)got < room)
         io->receiver_ready[receiver] = false;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "io.h"
 #include "udp.h"
 
@@ -59,7 +60,7 @@ static int write_frame(struct io *io, const struct weft_tx_op *op)
     skip = port->vnet_hdr ? 0 : 1;
     do {
         count_up(io->worker.counters, WEFT_COUNT_SYS_WRITEV);
-        sent = writev(port->fd, iovecs + skip, count + 1 - skip);
+        sent = call_writev(port->fd, iovecs + skip, count + 1 - skip);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : (int)sent;
 }
@@ -206,7 +207,7 @@ static bool flush(struct io *io, int fd, uint32_t count)
         int sent, err, result;
 
         count_up(io->worker.counters, WEFT_COUNT_SYS_SENDMMSG);
-        sent = sendmmsg(fd, io->messages + done, count - done, MSG_DONTWAIT);
+        sent = call_sendmmsg(fd, io->messages + done, count - done);
         err = errno;
         if (sent > 0) {
             for (int i = 0; i < sent; i++, done++)

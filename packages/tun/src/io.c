@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "tap.h"
 #include "udp.h"
 
@@ -224,7 +225,7 @@ static void count_loop(struct io *io, int64_t ns)
 static int poll_once(struct io *io, struct epoll_event *events, int timeout_ms)
 {
     count_up(io->worker.counters, WEFT_COUNT_SYS_POLL);
-    return epoll_wait(io->epoll_fd, events, POLL_EVENTS, timeout_ms);
+    return call_epoll_wait(io->epoll_fd, events, POLL_EVENTS, timeout_ms);
 }
 
 /* Looks again and again for spin_us, then sleeps for what is left of timeout_ms. */

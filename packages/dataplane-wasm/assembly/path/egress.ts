@@ -91,13 +91,22 @@ function byPrefix(w: Worker, d: RxDesc, n: Network): u32 {
   return route.NONE;
 }
 
-/** Owner of a unicast destination: static route, then FDB; NONE when unknown. */
+/** Worker.lastDst while there is none: the key of no unicast address. */
+const NO_DST: u64 = ~(<u64>0);
+
+/** Owner of a unicast destination: static route, then FDB; NONE when unknown. Frames of a batch often go the same way. */
 function byMac(w: Worker, d: RxDesc, dst: u64): u32 {
-  const fixed = route.mac(w, d.network, dst);
-  if (fixed != route.NONE) return fixed;
-  const value = fdb.lookup(w, fdb.keyOf(d.network, dst), learn.tickOf(w));
-  if (value == fdb.MISS || !isCurrent(w, fdb.ownerIn(value), fdb.generationIn(value))) return route.NONE;
-  return fdb.ownerIn(value);
+  const key = fdb.keyOf(d.network, dst);
+  if (key == w.lastDst) return w.lastOwner;
+  let owner = route.mac(w, d.network, dst);
+  if (owner == route.NONE) {
+    const value = fdb.lookup(w, key, learn.tickOf(w));
+    if (value == fdb.MISS || !isCurrent(w, fdb.ownerIn(value), fdb.generationIn(value))) return route.NONE;
+    owner = fdb.ownerIn(value);
+  }
+  w.lastDst = key;
+  w.lastOwner = owner;
+  return owner;
 }
 
 /** One copy to a known owner. */
@@ -144,6 +153,7 @@ function judge(w: Worker, d: RxDesc, n: Network): void {
       if ((n.flags & NETWORK_GUARD_SPOOF) != 0) return drop(w, PLANE_EGRESS, DROP_SPOOFED_MAC);
     } else if (fixed == route.NONE) {
       learn.source(w, d, src);
+      w.lastDst = NO_DST;
     }
   }
   learn.addresses(w, d);
@@ -213,6 +223,7 @@ function one(w: Worker, d: RxDesc): bool {
  */
 export function egress(w: Worker, first: u32, n: u32, nowMs: u32): u32 {
   w.nowMs = nowMs;
+  w.lastDst = NO_DST;
   for (let i: u32 = 0; i < n; i++) {
     if (!one(w, desc(w, first + i))) return i;
   }

@@ -18,7 +18,7 @@ import {
   L3_FRAGMENT, L3_L4, Network, PLANE_EGRESS, RxDesc, VXLAN_LEN, Worker,
 } from "../abi.gen";
 import { header } from "../table/config";
-import { be16, be32, setBe16, setBe32 } from "../wire/bytes";
+import { be16, be32, setBe16 } from "../wire/bytes";
 import * as checksum from "../wire/checksum";
 import * as ipv4 from "../wire/ipv4";
 import * as ipv6 from "../wire/ipv6";
@@ -87,114 +87,80 @@ function copyHeader(to: usize, from: usize, len: u32): void {
   for (let i: usize = 0; i < len; i += 16) v128.store(to + i, v128.load(from + i));
 }
 
-/** Makes headers and iovecs of all TCP segments. */
-function cutTcp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
+/** Sum of what all segments' IPv4 headers share: all but length, identification and checksum. */
+function ipBase(ip: usize, len: u32): u64 {
+  return checksum.sumLe(ip, len, 0) - <u64>load<u16>(ip, 2) - <u64>load<u16>(ip, 4) - <u64>load<u16>(ip, 10);
+}
+
+/** Makes headers and iovecs of all segments: the last iovecs in use, where toVtep() finds them. */
+function cutAll(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
+  const l3 = <usize>d.l3Off;
   const l4 = <usize>d.l4Off;
+  const is4 = d.ipVersion == 4;
+  const isTcp = <u32>d.ipProto == tcp.PROTO;
+  const ip = <usize>d.frame + l3;
   const p = <usize>d.frame + l4;
+  const base4 = is4 ? ipBase(ip, <u32>(l4 - l3)) : 0;
+  const id = is4 ? be16(ip + 4) : 0;
+  // What differs between segments is 0 while the rest is summed, and for TCP put back then: a flooded one may go to ports.
   const seq = be32(p + 4);
   const flags = be16(p + 12);
-  const check = load<u16>(p + tcp.CHECKSUM_OFFSET);
-  store<u32>(p, 0, 4);
-  store<u16>(p, 0, 12);
-  store<u16>(p, 0, tcp.CHECKSUM_OFFSET);
-  const base = transportBase(d, headerBytes);
-  const size = <u32>d.gsoSize;
-  let at = w.headers + w.headerCount * HEADER_AREA;
-  let left = d.frameLen - headerBytes;
-  let payload = <usize>d.frame + headerBytes;
-  for (let i: u32 = 0; i < count; i++) {
-    const take = left < size ? left : size;
-    const h = <usize>at + VXLAN_LEN + l4;
-    const number = bswap<u32>(seq + i * size);
-    let f = flags;
-    if (i + 1 < count) f &= ~(tcp.FIN | tcp.PSH);
-    if (i != 0) f &= ~tcp.CWR;
-    const bits = bswap<u16>(<u16>f);
-    copyHeader(at, <usize>d.frame - VXLAN_LEN, VXLAN_LEN + headerBytes);
-    store<u32>(h, number, 4);
-    store<u16>(h, bits, 12);
-    const sum = checksum.sumLe(payload, take, bswap<u16>(<u16>(headerBytes - <u32>l4 + take))) + <u64>number + <u64>bits + base;
-    store<u16>(h, <u16>~checksum.fold(sum), tcp.CHECKSUM_OFFSET);
-    at += HEADER_AREA;
-    left -= take;
-    payload += take;
-  }
-  setBe32(p + 4, seq);
-  setBe16(p + 12, flags);
-  store<u16>(p, check, tcp.CHECKSUM_OFFSET);
-}
-
-/** The same for UDP. */
-function cutUdp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
-  const l4 = <usize>d.l4Off;
-  const p = <usize>d.frame + l4;
+  const check = load<u16>(p, tcp.CHECKSUM_OFFSET);
   const tail = load<u32>(p, 4);
   store<u32>(p, 0, 4);
+  if (isTcp) {
+    store<u16>(p, 0, 12);
+    store<u16>(p, 0, tcp.CHECKSUM_OFFSET);
+  }
   const base = transportBase(d, headerBytes);
-  const size = <u32>d.gsoSize;
-  let at = w.headers + w.headerCount * HEADER_AREA;
-  let left = d.frameLen - headerBytes;
-  let payload = <usize>d.frame + headerBytes;
-  for (let i: u32 = 0; i < count; i++) {
-    const take = left < size ? left : size;
-    const h = <usize>at + VXLAN_LEN + l4;
-    const len = bswap<u16>(<u16>(udp.HEADER_LEN + take));
-    copyHeader(at, <usize>d.frame - VXLAN_LEN, VXLAN_LEN + headerBytes);
-    store<u16>(h, len, 4);
-    // The length counts twice: in the pseudo-header and in the header.
-    let check = ~checksum.fold(checksum.sumLe(payload, take, 2 * <u32>len) + base) & 0xffff;
-    if (check == 0) check = 0xffff;
-    store<u16>(h, <u16>check, udp.CHECKSUM_OFFSET);
-    at += HEADER_AREA;
-    left -= take;
-    payload += take;
-  }
   store<u32>(p, tail, 4);
-}
-
-/** Lengths, identification and header checksum of the segments' IP headers. Their transport headers are made. */
-function finishIp(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
-  const l3 = <usize>d.l3Off;
-  const size = <u32>d.gsoSize;
-  let at = <usize>w.headers + <usize>w.headerCount * HEADER_AREA + VXLAN_LEN + l3;
-  let left = d.frameLen - headerBytes;
-  const is4 = d.ipVersion == 4;
-  const rest = headerBytes - d.l3Off - (is4 ? 0 : ipv6.HEADER_LEN);
-  const id = is4 ? be16(at + 4) : 0;
-  let base: u64 = 0;
-  if (is4) {
-    // Length, identification and checksum are the fields that differ.
-    base = checksum.sumLe(at, <u32>(d.l4Off - d.l3Off), 0);
-    base -= <u64>load<u16>(at, 2) + <u64>load<u16>(at, 4) + <u64>load<u16>(at, 10);
+  if (isTcp) {
+    setBe16(p + 12, flags);
+    store<u16>(p, check, tcp.CHECKSUM_OFFSET);
   }
+
+  const size = <u32>d.gsoSize;
+  const l4Bytes = headerBytes - <u32>l4;
+  // Octets that the IP header's length counts besides the payload.
+  const ipBytes = headerBytes - <u32>l3 - (is4 ? 0 : ipv6.HEADER_LEN);
+  let at = <usize>w.headers + <usize>w.headerCount * HEADER_AREA;
+  let iov = <usize>w.iovs + <usize>w.iovCount * IOV_SIZE;
+  let payload = <usize>d.frame + headerBytes;
+  let left = d.frameLen - headerBytes;
   for (let i: u32 = 0; i < count; i++) {
     const take = left < size ? left : size;
-    const len = bswap<u16>(<u16>(rest + take));
+    copyHeader(at, <usize>d.frame - VXLAN_LEN, VXLAN_LEN + headerBytes);
+    const h = at + VXLAN_LEN + l4;
+    const len = bswap<u16>(<u16>(l4Bytes + take));
+    const sum = checksum.sumLe(payload, take, len) + base;
+    if (isTcp) {
+      const number = bswap<u32>(seq + i * size);
+      let f = flags;
+      if (i + 1 < count) f &= ~(tcp.FIN | tcp.PSH);
+      if (i != 0) f &= ~tcp.CWR;
+      const bits = bswap<u16>(<u16>f);
+      store<u32>(h, number, 4);
+      store<u16>(h, bits, 12);
+      store<u16>(h, <u16>~checksum.fold(sum + <u64>number + <u64>bits), tcp.CHECKSUM_OFFSET);
+    } else {
+      // The length counts twice: in the pseudo-header and in the header.
+      const folded = ~checksum.fold(sum + <u64>len) & 0xffff;
+      store<u16>(h, len, 4);
+      store<u16>(h, <u16>(folded == 0 ? 0xffff : folded), udp.CHECKSUM_OFFSET);
+    }
+    const packet = bswap<u16>(<u16>(ipBytes + take));
     if (is4) {
       const number = bswap<u16>(<u16>(id + i));
-      store<u16>(at, len, 2);
-      store<u16>(at, number, 4);
-      store<u16>(at, <u16>~checksum.fold(base + <u64>len + <u64>number), 10);
+      const q = at + VXLAN_LEN + l3;
+      store<u16>(q, packet, 2);
+      store<u16>(q, number, 4);
+      store<u16>(q, <u16>~checksum.fold(base4 + <u64>packet + <u64>number), 10);
     } else {
-      store<u16>(at, len, 4);
+      store<u16>(at + VXLAN_LEN + l3, packet, 4);
     }
-    at += HEADER_AREA;
-    left -= take;
-  }
-}
-
-/** The (header, payload) pairs: the last iovecs in use, where toVtep() finds them. */
-function pair(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
-  const size = <u32>d.gsoSize;
-  let iov = <usize>w.iovs + <usize>w.iovCount * IOV_SIZE;
-  let at = w.headers + w.headerCount * HEADER_AREA;
-  let payload = d.frame + headerBytes;
-  let left = d.frameLen - headerBytes;
-  for (let i: u32 = 0; i < count; i++) {
-    const take = left < size ? left : size;
-    store<u32>(iov, at);
+    store<u32>(iov, <u32>at);
     store<u32>(iov, VXLAN_LEN + headerBytes, 4);
-    store<u32>(iov, payload, 8);
+    store<u32>(iov, <u32>payload, 8);
     store<u32>(iov, take, 12);
     iov += 2 * IOV_SIZE;
     at += HEADER_AREA;
@@ -221,10 +187,7 @@ export function cut(w: Worker, d: RxDesc, vni: u32): u32 {
     return 0;
   }
   vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
-  if (<u32>d.ipProto == tcp.PROTO) cutTcp(w, d, headerBytes, count);
-  else cutUdp(w, d, headerBytes, count);
-  finishIp(w, d, headerBytes, count);
-  pair(w, d, headerBytes, count);
+  cutAll(w, d, headerBytes, count);
   add(w, COUNT_SUPER_FRAMES_EGRESS, 1);
   return headerBytes;
 }
