@@ -126,12 +126,23 @@ export function readOptions(args: readonly string[]): Options {
       throw new UsageError(`--${name} ${String(given)}: a number from ${low} to ${high}`);
     return value;
   };
+  const wholeNumber = (name: string, fallback: number, low: number, high: number): number => {
+    const value = number(name, fallback, low, high);
+    if (!Number.isInteger(value)) throw new UsageError(`--${name} ${String(values[name])}: a whole number`);
+    return value;
+  };
   const [role, at, more] = words;
   if (role !== undefined && ((role !== "serve" && role !== "to") || more !== undefined || (role === "to" && !at)))
     throw new UsageError(`${words.join(" ")}: nothing but \`serve [ADDR[:PORT]]\` or \`to ADDR[:PORT]\``);
   const once = values.once === true;
   const full = values.full === true;
+  if (named === "--update-readme=") throw new UsageError("--update-readme=: name a result file, or leave out the =");
   if (once && bare) throw new UsageError("--update-readme with --once: figures of --once mean nothing");
+  if (bare && values.json === undefined)
+    throw new UsageError("--update-readme: name the result with --json bench/results/NAME.json, as README.md links it");
+  if (values.peers === true && values.systems !== undefined)
+    throw new UsageError("--peers with --systems: one or the other");
+  if (once && full) throw new UsageError("--full with --once: one or the other");
   if (once && values.compare !== undefined)
     throw new UsageError("--compare with --once: figures of --once mean nothing");
   const all = full || once;
@@ -141,7 +152,7 @@ export function readOptions(args: readonly string[]): Options {
     systems: list("systems", values.systems, SYSTEMS, usual),
     regimes: list("regimes", values.regimes, REGIMES, REGIMES),
     cases: values.cases === "all" ? CASE_IDS : list("cases", values.cases, CASE_IDS, all ? CASE_IDS : USUAL_CASES),
-    rounds: Math.round(number("rounds", once ? 1 : 5, 1, 1000)),
+    rounds: wholeNumber("rounds", once ? 1 : 5, 1, 1000),
     seconds: number("seconds", once ? 0.1 : 1, 0.05, 600),
     trial: number("trial", once ? 0.1 : 0.5, 0.05, 600),
     loss: number("loss", 0, 0, 100) / 100,

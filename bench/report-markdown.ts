@@ -11,7 +11,9 @@ function e2eTable(rows: readonly Row[], all: readonly Row[], yardstick: string):
   const cell = (r: Row | undefined): string => {
     if (!r || !Number.isFinite(r.median)) return "";
     const ratio = r.system === yardstick ? undefined : ratioTo(r, peerOf(all, r, yardstick));
-    return withSpread(r) + (ratio ? `, **${figure(ratio.median)}×**` : "");
+    const lost = r.more?.lostShare?.median ?? 0;
+    const loss = lost >= 0.005 ? `, ${Math.round(lost * 100)} % lost` : "";
+    return withSpread(r) + (ratio ? `, **${figure(ratio.median)}×**` : "") + loss;
   };
   const cells: Cells = [
     ["regime", "system", ...cases.map((name) => `${name}, ${unitOf(name)}`), ...(hasCpu ? ["CPU s/GB (TCP)"] : [])],

@@ -1,5 +1,5 @@
 /** What a bench run leaves behind: the JSON file, from which every table and chart is made. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Machine } from "./machine.js";
 import { ratios, type Samples, type Spread, spread } from "./stats.js";
@@ -87,8 +87,16 @@ export function ratioTo(r: Row, yardstick: Row | undefined, quantity?: string): 
 }
 
 export function writeResult(file: string, result: Result): void {
-  mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(result, null, 1)}\n`);
+}
+
+/** @throws Error with one line when no file can be written there */
+export function mustBeWritable(file: string): void {
+  try {
+    accessSync(existsSync(file) ? file : dirname(file), constants.W_OK);
+  } catch (error) {
+    throw new Error(`bench: cannot write ${file} (${(error as NodeJS.ErrnoException).code}): make its directory first`);
+  }
 }
 
 /** @throws Error with one line when the file is not there or not a result */
@@ -97,7 +105,8 @@ export function readResult(file: string): Result {
   try {
     value = JSON.parse(readFileSync(file, "utf8")) as Result;
   } catch (error) {
-    throw new Error(`bench: ${file}: ${(error as Error).message}`);
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`bench: ${file} ${code === undefined ? "is no JSON" : `cannot be read (${code})`}`);
   }
   if (value?.schema !== 1 || !Array.isArray(value.rows))
     throw new Error(`bench: ${file} is not a result of this bench`);

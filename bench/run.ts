@@ -1,6 +1,6 @@
 /** `npm run bench`: runs the benches asked for, prints their tables and writes the JSON beside. */
 
-import { relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compare, hasRegressed, ROUNDS_MIN, textComparison } from "./compare.js";
 import type { E2eAnswer, E2eAsk } from "./e2e.js";
@@ -10,7 +10,7 @@ import { HELP, type Options, readOptions, UsageError } from "./options.js";
 import { profile } from "./profile.js";
 import { updateReadme, writeChart } from "./readme.js";
 import { textReport } from "./report.js";
-import { type Result, type Row, readResult, type Suite, writeResult } from "./result.js";
+import { mustBeWritable, type Result, type Row, readResult, type Suite, writeResult } from "./result.js";
 import type { SweepsAsk } from "./sweep.js";
 import type { SweepsAnswer } from "./sweeps.js";
 import { serveTests, testTo } from "./two-machines.js";
@@ -76,7 +76,11 @@ async function main(args: readonly string[]): Promise<number> {
     updateReadme(readResult(options.updateReadme), options.updateReadme);
     return 0;
   }
-  // Before anything is measured: is it there at all?
+  // Before anything is measured: is it there at all, and is there a place for the result?
+  const wanted = options.json === undefined ? undefined : resolve(options.json);
+  if (wanted !== undefined) mustBeWritable(wanted);
+  if (wanted !== undefined && options.updateReadme === "" && dirname(wanted) !== resolve(RESULTS))
+    throw new UsageError(`--json ${options.json}: README.md shows results in bench/results only`);
   const before = options.compare === undefined ? undefined : readResult(options.compare);
   if (before && Math.min(before.rounds, options.rounds) < ROUNDS_MIN)
     throw new Error(`bench: --compare needs at least ${ROUNDS_MIN} rounds in both runs`);
@@ -84,7 +88,7 @@ async function main(args: readonly string[]): Promise<number> {
   process.stdout.write(`\n${textReport(result)}`);
   // A result of --once is worth no file unless somebody asks for one.
   if (!options.once || options.json !== undefined) {
-    const file = resolve(options.json ?? `${RESULTS}local-${result.date.slice(0, 19).replaceAll(":", "")}.json`);
+    const file = wanted ?? resolve(`${RESULTS}local-${result.date.slice(0, 19).replaceAll(":", "")}.json`);
     writeResult(file, result);
     process.stdout.write(`\nAll samples: ${relative(process.cwd(), file)}\n`);
     const image = writeChart(result, file);
@@ -103,6 +107,6 @@ try {
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${message.startsWith("bench:") ? "" : "bench: "}${message}\n`);
-  if (error instanceof UsageError) process.stderr.write(`\n${HELP}`);
+  if (error instanceof UsageError) process.stderr.write("see `npm run bench -- --help`\n");
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

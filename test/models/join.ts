@@ -67,6 +67,8 @@ export function join(deliveries: readonly Delivery[], offloads: Offloads): Writt
       continue;
     }
     if (last && !isPureAck(frame, p)) last.isClosed = true;
+    // It may be of any flow: of which one, only its first says.
+    if (p.fragment) for (const item of items) item.isClosed = true;
     const alone = { delivery, p, header: 0, payload: frame, isOpen: false, alike: "" };
     items.push({ flow, pieces: [alone], isClosed: true });
   }

@@ -5,7 +5,7 @@
  * first: RFC 3168 §6.1.2), UDP as net/ipv4/udp_offload.c (every segment a datagram of its own).
  */
 import type { VnetHdr } from "../frames/build.js";
-import { checksum, pseudo16 } from "./checksum.js";
+import { checksum } from "./checksum.js";
 import { type Parsed, parseFrame } from "./frame.js";
 
 const TCP = 6;
@@ -44,13 +44,21 @@ export function segment(frame: Buffer, { gsoType, gsoSize }: Pick<VnetHdr, "gsoT
   return {
     segments: Array.from({ length: count }, (_, i) => {
       const payload = frame.subarray(header + i * gsoSize).subarray(0, gsoSize);
-      return piece(frame.subarray(0, header), payload, p, i, i * gsoSize, i === count - 1);
+      return piece(frame, header, payload, p, i, i * gsoSize, i === count - 1);
     }),
   };
 }
 
-function piece(head: Buffer, payload: Buffer, p: Parsed, i: number, at: number, isLast: boolean): Buffer {
-  const out = Buffer.concat([head, payload]);
+function piece(
+  frame: Buffer,
+  header: number,
+  payload: Buffer,
+  p: Parsed,
+  i: number,
+  at: number,
+  isLast: boolean,
+): Buffer {
+  const out = Buffer.concat([frame.subarray(0, header), payload]);
   const packet = out.subarray(p.l3);
   const transport = out.subarray(p.l4);
   const isTcp = p.protocol === TCP;
@@ -72,8 +80,10 @@ function piece(head: Buffer, payload: Buffer, p: Parsed, i: number, at: number, 
     transport.writeUInt16BE(transport.length, 4);
   }
   const field = isTcp ? 16 : 6;
+  // The field says what the pseudo-header adds up to, with the length of the whole.
+  const pseudo = transport.readUInt16BE(field) + (0xffff - (frame.length - p.l4)) + transport.length;
   transport.writeUInt16BE(0, field);
-  let sum = checksum(transport, pseudo16(packet, p.protocol, transport.length));
+  let sum = checksum(transport, pseudo);
   if (sum === 0 && !isTcp) sum = 0xffff;
   transport.writeUInt16BE(sum, field);
   return out;

@@ -108,7 +108,7 @@ export class SlowSwitch {
       : (this.#fixed(network, p.dst) ?? this.fdb(network).lookup(p.dst, tick, network.ageTicks));
     if (owner === undefined) {
       owner = byPrefix(network, frame, p);
-      if (owner !== undefined && isGroup(p.dst) && !this.#takeToken(network, port, nowMs)) return drop("bum_rate");
+      if (owner !== undefined && isGroup(p.dst) && !this.#takeTokens(network, port, nowMs, 1)) return drop("bum_rate");
     }
     const vnet: VnetHdr = {
       flags: open ? 1 : 0,
@@ -132,7 +132,8 @@ export class SlowSwitch {
       if (kind === "port") return owner === self ? drop("reflect") : [local(Number(text), frame, vnet)];
       return cut && "drop" in cut ? drop(cut.drop) : remote(Number(text)).sort();
     }
-    if (!this.#takeToken(network, port, nowMs)) return drop("bum_rate");
+    const frames = given.gsoType === 0 || given.gsoSize === 0 ? 1 : Math.floor(frame.length / given.gsoSize) + 1;
+    if (!this.#takeTokens(network, port, nowMs, frames)) return drop("bum_rate");
     if (cut && "drop" in cut && network.vteps.size > 0) return drop(cut.drop);
     const others = [...network.ports.keys()].filter((index) => index !== port);
     // A frame of one piece gets its checksum on the way to the VTEPs; the copies of ports have it then.
@@ -211,7 +212,7 @@ export class SlowSwitch {
     return port && `port:${port[0]}`;
   }
 
-  #takeToken(network: SlowNetwork, port: number, nowMs: number): boolean {
+  #takeTokens(network: SlowNetwork, port: number, nowMs: number, frames: number): boolean {
     if (network.bumRate === 0) return true;
     // Thousandths of a frame, so that the arithmetic is exact.
     const full = network.bumBurst * 1000;
@@ -219,8 +220,9 @@ export class SlowSwitch {
     bucket.tokens = Math.min(full, bucket.tokens + (nowMs - bucket.at) * network.bumRate);
     bucket.at = nowMs;
     this.#buckets.set(port, bucket);
-    if (bucket.tokens < 1000) return false;
-    bucket.tokens -= 1000;
+    const price = Math.min(frames, network.bumBurst) * 1000;
+    if (bucket.tokens < price || bucket.tokens < 1000) return false;
+    bucket.tokens -= price;
     return true;
   }
 }

@@ -132,6 +132,7 @@ t.test("promtool is content with metrics, configuration and alerts", async (t) =
   for (const name of [
     "weft_build_info",
     "weft_port_info",
+    "weft_feature",
     "weft_underlay_up",
     "weft_fdb_limit",
     "weft_port_receive_packets_total",

@@ -15,6 +15,7 @@ import { removeRecorded } from "./dataplane/device.js";
 import type { DataplaneApi } from "./dataplane/types.js";
 import { describe, WeftError } from "./errors.js";
 import { featuresText, switchedOff } from "./features.js";
+import { boundGarbage } from "./garbage.js";
 import type { ApiOptions } from "./http/api.js";
 import { healthListener } from "./http/health.js";
 import { listenTcp, listenUnix, swappable } from "./http/listen.js";
@@ -150,6 +151,7 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
   supervisor.ready(`${networks} networks, ${ports} ports`);
   run(router);
   open();
+  boundGarbage();
 
   const ended = await end;
   state = "stopping";

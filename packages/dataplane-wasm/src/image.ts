@@ -20,7 +20,8 @@ export class Image {
     this.#shared = new Uint8Array(memory.memory.buffer);
     const type = regions.find(([name]) => name === region)?.[1] as string;
     this.#fields = new Map(layout(type).fields.map((f) => [f.name, f]));
-    this.bytes = new Uint8Array(this.#plan.stride * this.#plan.count);
+    // Written to, so that it has its pages from the start: a route more is then not a page more.
+    this.bytes = new Uint8Array(this.#plan.stride * this.#plan.count).fill(0);
     this.view = new DataView(this.bytes.buffer);
   }
 

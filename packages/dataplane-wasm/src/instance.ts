@@ -60,6 +60,9 @@ export interface SwitchMemory {
   readonly plan: MemoryPlan;
 }
 
+/** Octets of a page of the system, or a part of one. */
+const PAGE = 4096;
+
 const loaded = new Map<string, Promise<SwitchModule>>();
 
 /**
@@ -169,9 +172,19 @@ export function createMemory(
     view.setUint32(at + offsetOf("Worker", "generation"), LIMIT.GENERATION_PARKED, true);
     view.setUint32(at + offsetOf("Worker", "index"), worker, true);
   }
+  for (const name of ["FDB", "NEIGHBOURS"] as const) touch(memory, plan.regions[name]);
   // Last: whoever sees the magic sees the rest.
   header("magic", MAGIC);
   return { memory, plan };
+}
+
+/**
+ * Takes the pages of a hash table from the system now. Every new key lies in another page, so a process would otherwise
+ * grow by 4 KiB with each station it meets, up to the table's size.
+ */
+function touch({ buffer }: WasmMemory, { base, stride, count }: RegionPlan): void {
+  const octets = new Uint8Array(buffer, base, stride * count);
+  for (let at = 0; at < octets.length; at += PAGE) octets[at] = 0;
 }
 
 function allocate({ pages, bytes }: MemoryPlan): WasmMemory {

@@ -61,6 +61,8 @@ const build = spawnSync(cc, [...args, "-o", temporary], { encoding: "utf8" });
 if (build.status !== 0) {
   rmSync(temporary, { force: true });
   const header = /fatal error: (\S+): No such file/.exec(build.stderr ?? "")?.[1];
+  if (header && sources.some((name) => readFileSync(join(root, "src", name), "utf8").includes(`#include "${header}"`)))
+    fail(`src/${header} is missing from this checkout`);
   if (header) fail(`the header ${header} is missing. Install it: apt-get install libc6-dev linux-libc-dev`);
   if (/cannot find -l?(asan|ubsan)|lib(asan|ubsan)/.test(build.stderr ?? "")) {
     fail(

@@ -1,6 +1,7 @@
 /* Receiving: TAP frames and UDP datagrams into the slots of a worker. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,22 @@ static int read_frame(struct io *io, uint32_t port, uint32_t slot)
     return 1;
 }
 
+/* What a frame counts against budgets, by its virtio_net_hdr: see IO_BATCH_OCTETS. */
+static int32_t price(const struct io *io, uint32_t slot)
+{
+    const struct weft_rx_desc *desc = &io->worker.rx_descs[slot];
+    struct virtio_net_hdr header;
+    uint32_t octets = desc->len;
+
+    memcpy(&header, io->memory.base + desc->off, sizeof(header));
+    if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE && header.gso_size != 0) {
+        uint32_t segments = desc->len / header.gso_size + 1;
+        if (segments * IO_SEGMENT_OCTETS > octets)
+            octets = segments * IO_SEGMENT_OCTETS;
+    }
+    return (int32_t)octets;
+}
+
 static void pop_front(struct io *io)
 {
     io->ports[io->queue[io->queue_head]].queued = false;
@@ -59,10 +76,11 @@ static void pop_front(struct io *io)
 uint32_t io_read_ports(struct io *io, uint32_t max)
 {
     uint32_t filled = 0, size = io->worker.ports_max;
+    int64_t room = IO_BATCH_OCTETS;
 
     if (max > WEFT_BATCH_MAX)
         max = WEFT_BATCH_MAX;
-    while (filled < max && io->queue_len > 0) {
+    while (filled < max && room > 0 && io->queue_len > 0) {
         uint32_t index = io->queue[io->queue_head];
         struct io_port *port = &io->ports[index];
         int got;
@@ -78,7 +96,9 @@ uint32_t io_read_ports(struct io *io, uint32_t max)
         got = read_frame(io, index, filled);
         if (got > 0) {
             port->left--;
-            port->octets -= (int32_t)io->worker.rx_descs[filled++].len;
+            int32_t octets = price(io, filled++);
+            port->octets -= octets;
+            room -= octets;
         } else if (got == -EBADFD || got == -ENODEV || got == -EBADF || got == -ENXIO) {
             io_port_gone(io, index);
         } else {

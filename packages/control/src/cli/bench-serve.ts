@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { codeOf } from "../errors.js";
+import { codeOf, WeftError } from "../errors.js";
 import { formatEndpoint } from "./bench-endpoint.js";
 import {
   COUNT,
@@ -131,7 +131,10 @@ export async function benchServe(where: { readonly address: string; readonly por
   const say = (line: string): void => console.log(line);
   const server = await startBenchServer(where, say).catch((error: unknown) => {
     // The default is every address of both families; a kernel without IPv6 has one family.
-    if (where.address !== "::" || codeOf(error) !== "EAFNOSUPPORT") throw error;
+    const [code, at] = [codeOf(error), formatEndpoint(where)];
+    if (code === "EADDRINUSE") throw new WeftError("conflict", `another program listens on ${at}: give another port`);
+    if (code === "EADDRNOTAVAIL") throw new WeftError("invalid_input", `${at} is no address of this host`);
+    if (where.address !== "::" || code !== "EAFNOSUPPORT") throw error;
     return startBenchServer({ ...where, address: "0.0.0.0" }, say);
   });
   console.log(`listening on ${formatEndpoint(server.at)}, TCP and UDP; on the other machine: weft bench to HOST`);

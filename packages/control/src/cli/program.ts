@@ -146,8 +146,10 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   bench
     .command("serve")
     .description("wait for `weft bench to` from another machine, until Ctrl-C")
-    .argument("[addr:port]", "where to listen, TCP and UDP", listenEndpoint, listenEndpoint(`[::]:${BENCH_PORT}`))
-    .action(async (where: Endpoint) => done(await (await import("./bench-serve.js")).benchServe(where)));
+    .argument("[addr:port]", `where to listen, TCP and UDP (default: [::]:${BENCH_PORT})`, listenEndpoint)
+    .action(async (where: Endpoint | undefined) =>
+      done(await (await import("./bench-serve.js")).benchServe(where ?? listenEndpoint(`[::]:${BENCH_PORT}`))),
+    );
   bench
     .command("to")
     .description("measure TCP, UDP and round trips to a machine that runs `weft bench serve`")

@@ -70,6 +70,11 @@ export function openMetrics(dataplane: DataplaneApi, around: Surroundings): Metr
   gauge("weft_build_info", "What runs here; always 1.", ["version", "abi", "node", "kernel"], () => [
     [{ version: VERSION, abi: dataplane.info.abi, node: process.version, kernel: release() }, 1],
   ]);
+  gauge("weft_feature", "1 while a kernel feature is used, 0 where it is missing or switched off.", ["feature"], () =>
+    Object.entries(dataplane.info.features)
+      .filter(([, value]) => typeof value === "boolean")
+      .map(([feature, value]) => [{ feature }, value ? 1 : 0]),
+  );
   gauge("weft_underlay_up", "1 while the interface of an underlay address is up.", ["address"], () =>
     dataplane.info.underlay.map(({ address }) => [{ address }, around.isUp(address) ? 1 : 0]),
   );

@@ -162,7 +162,7 @@ function judge(w: Worker, d: RxDesc, n: Network): void {
     owner = byPrefix(w, d, n);
     if (owner != route.NONE) {
       // A broadcast question costs a token like a flood; a packet that a prefix sends one way is plain unicast.
-      if (eth.isGroup(dst) && !flood.takeToken(w, n, indexOf(d.owner))) return drop(w, PLANE_EGRESS, DROP_BUM_RATE);
+      if (eth.isGroup(dst) && !flood.takeTokens(w, n, indexOf(d.owner), 1)) return drop(w, PLANE_EGRESS, DROP_BUM_RATE);
       add(w, COUNT_PREFIX_EGRESS, 1);
     }
   }

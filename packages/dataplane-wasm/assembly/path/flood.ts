@@ -5,7 +5,7 @@
  * VTEPs needs no loop protection. All copies share one payload.
  */
 import {
-  COUNT_FLOOD_EGRESS, COUNT_FLOOD_INGRESS, COUNT_MADE_EGRESS, COUNT_MADE_INGRESS, DROP_BUM_RATE, DROP_NO_DESTINATION, DROP_NO_ROOM,
+  COUNT_FLOOD_EGRESS, COUNT_FLOOD_INGRESS, COUNT_MADE_EGRESS, COUNT_MADE_INGRESS, DROP_BUM_RATE, DROP_NO_DESTINATION,
   Network, PLANE_EGRESS, PLANE_INGRESS, PORT_UP, RxDesc, Worker,
 } from "../abi.gen";
 import { indexOf, port, portLive, vtep } from "../table/config";
@@ -15,8 +15,11 @@ import * as items from "./items";
 import * as segment from "./segment";
 import { add, drop } from "./verdict";
 
-/** Takes a token of the port's BUM rate; false when it has none. Tokens are counted in 1/1000 of a frame. */
-export function takeToken(w: Worker, n: Network, index: u32): bool {
+/**
+ * Takes `frames` tokens of the port's BUM rate, or as many as there can ever be; false when it has fewer. Tokens are counted in
+ * 1/1000 of a frame.
+ */
+export function takeTokens(w: Worker, n: Network, index: u32, frames: u32): bool {
   if (n.bumRate == 0) return true;
   const live = portLive(index);
   const limit = n.bumBurst * 1000;
@@ -29,8 +32,9 @@ export function takeToken(w: Worker, n: Network, index: u32): bool {
     if (refill < <u64>limit) tokens = <u32>refill;
   }
   live.bumStampMs = w.nowMs == 0 ? 1 : w.nowMs;
-  const ok = tokens >= 1000;
-  if (ok) tokens -= 1000;
+  const price = (frames < n.bumBurst ? frames : n.bumBurst) * 1000;
+  const ok = tokens >= price && tokens >= 1000;
+  if (ok) tokens -= price;
   live.bumTokens = tokens;
   return ok;
 }
@@ -38,14 +42,17 @@ export function takeToken(w: Worker, n: Network, index: u32): bool {
 /** Copies a frame from a port to everybody else. */
 export function fromPort(w: Worker, d: RxDesc, n: Network): void {
   const from = indexOf(d.owner);
-  if (!takeToken(w, n, from)) return drop(w, PLANE_EGRESS, DROP_BUM_RATE);
+  const isSuper = <u32>d.gsoType != virtio.GSO_NONE;
+  // A super-frame is many frames to whoever gets it.
+  const frames = isSuper && d.gsoSize != 0 ? d.frameLen / d.gsoSize + 1 : 1;
+  if (!takeTokens(w, n, from, frames)) return drop(w, PLANE_EGRESS, DROP_BUM_RATE);
   add(w, COUNT_FLOOD_EGRESS, 1);
   let copies: u32 = 0;
-  if (n.vtepHead != 0 && <u32>d.gsoType != virtio.GSO_NONE) {
-    const headerBytes = segment.cut(w, d, n.vni);
+  if (n.vtepHead != 0 && isSuper) {
+    const headerBytes = segment.measure(w, d, n.fanout);
     if (headerBytes == 0) return;
     const segments = segment.countOf(d, headerBytes);
-    if (!deliver.hasRoom(w, n.fanout * segment.opsBound(segments, d.frameLen))) return drop(w, PLANE_EGRESS, DROP_NO_ROOM);
+    segment.cut(w, d, n.vni, headerBytes);
     for (let next = n.vtepHead; next != 0; next = vtep(w, next - 1).next) {
       segment.toVtep(w, d, next - 1, headerBytes);
       copies += segments;

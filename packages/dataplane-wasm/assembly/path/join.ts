@@ -219,6 +219,8 @@ function isJoinable(d: RxDesc): bool {
 /** One frame from the underlay to a port: with those before it, or by an operation of its own. */
 export function toPort(w: Worker, d: RxDesc, port: u32): void {
   if (!isJoinable(d)) {
+    // Whose flow a fragment is of cannot be seen: nothing may go past it.
+    if ((d.l3Flags & <u8>L3_FRAGMENT) != 0) items.closeAll(w);
     deliver.toPort(w, d, port);
     return;
   }

@@ -14,11 +14,11 @@
  * and payload.
  */
 import {
-  COUNT_MADE_EGRESS, COUNT_SUPER_FRAMES_EGRESS, DROP_GSO_HEADER, DROP_GSO_SEGMENTS, HEADERS_MAX, HEADER_AREA, IOV_SIZE,
+  COUNT_MADE_EGRESS, COUNT_SUPER_FRAMES_EGRESS, DROP_GSO_HEADER, DROP_GSO_SEGMENTS, DROP_NO_ROOM, HEADERS_MAX, HEADER_AREA, IOV_SIZE,
   L3_FRAGMENT, L3_L4, Network, PLANE_EGRESS, RxDesc, VXLAN_LEN, Worker,
 } from "../abi.gen";
 import { header } from "../table/config";
-import { be16, be32, setBe16 } from "../wire/bytes";
+import { be16, be32, setBe16, setBe32 } from "../wire/bytes";
 import * as checksum from "../wire/checksum";
 import * as ipv4 from "../wire/ipv4";
 import * as ipv6 from "../wire/ipv6";
@@ -75,11 +75,14 @@ export function hasRoom(w: Worker, count: u32): bool {
   return count == 0 || (w.headerCount + count <= HEADERS_MAX && w.iovCount + 2 * count <= w.iovMax);
 }
 
-/** Sum of what all segments' transport checksums share: pseudo-header without length, and the header as it stands. */
+/**
+ * Sum of what all segments' transport checksums share: the header as it stands, its checksum field included. That holds the
+ * sum of the pseudo-header, of which only the length changes (tcp_gso_segment): the addresses there need not be those of
+ * the IP header (RFC 8200 §8.1 with a routing header).
+ */
 function transportBase(d: RxDesc, headerBytes: u32): u64 {
-  const ip = <usize>d.frame + d.l3Off;
-  const addresses = d.ipVersion == 4 ? checksum.sumLe(ip + 12, 8, 0) : checksum.sumLe(ip + 8, 32, 0);
-  return checksum.sumLe(<usize>d.frame + d.l4Off, headerBytes - d.l4Off, <u32>bswap<u16>(<u16>d.ipProto)) + addresses;
+  const withoutLength = <u32>bswap<u16>(~<u16>(d.frameLen - d.l4Off));
+  return checksum.sumLe(<usize>d.frame + d.l4Off, headerBytes - d.l4Off, withoutLength);
 }
 
 /** Copies `len` ≤ HEADER_AREA octets; both sides have room for the next multiple of 16. */
@@ -102,21 +105,22 @@ function cutAll(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
   const p = <usize>d.frame + l4;
   const base4 = is4 ? ipBase(ip, <u32>(l4 - l3)) : 0;
   const id = is4 ? be16(ip + 4) : 0;
-  // What differs between segments is 0 while the rest is summed, and for TCP put back then: a flooded one may go to ports.
+  // What differs between segments is 0 while the rest is summed. Put back then: a flooded one may go to ports, too.
   const seq = be32(p + 4);
   const flags = be16(p + 12);
-  const check = load<u16>(p, tcp.CHECKSUM_OFFSET);
-  const tail = load<u32>(p, 4);
-  store<u32>(p, 0, 4);
+  const length = load<u16>(p, 4);
   if (isTcp) {
+    store<u32>(p, 0, 4);
     store<u16>(p, 0, 12);
-    store<u16>(p, 0, tcp.CHECKSUM_OFFSET);
+  } else {
+    store<u16>(p, 0, 4);
   }
   const base = transportBase(d, headerBytes);
-  store<u32>(p, tail, 4);
   if (isTcp) {
+    setBe32(p + 4, seq);
     setBe16(p + 12, flags);
-    store<u16>(p, check, tcp.CHECKSUM_OFFSET);
+  } else {
+    store<u16>(p, length, 4);
   }
 
   const size = <u32>d.gsoSize;
@@ -172,10 +176,10 @@ function cutAll(w: Worker, d: RxDesc, headerBytes: u32, count: u32): void {
 }
 
 /**
- * Makes the segments of a super-frame. The caller has asked hasRoom() for bound() segments.
- * @returns octets of header that each segment has; 0 when the frame was dropped
+ * Octets of header of each segment, when the super-frame can be cut and there is room for it to go to `vteps` of them.
+ * @returns 0 when the frame was dropped
  */
-export function cut(w: Worker, d: RxDesc, vni: u32): u32 {
+export function measure(w: Worker, d: RxDesc, vteps: u32): u32 {
   const headerBytes = headerLen(d);
   if (headerBytes == 0) {
     drop(w, PLANE_EGRESS, DROP_GSO_HEADER);
@@ -186,10 +190,18 @@ export function cut(w: Worker, d: RxDesc, vni: u32): u32 {
     drop(w, PLANE_EGRESS, DROP_GSO_SEGMENTS);
     return 0;
   }
-  vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
-  cutAll(w, d, headerBytes, count);
-  add(w, COUNT_SUPER_FRAMES_EGRESS, 1);
+  if (!hasRoom(w, count) || !deliver.hasRoom(w, vteps * opsBound(count, d.frameLen))) {
+    drop(w, PLANE_EGRESS, DROP_NO_ROOM);
+    return 0;
+  }
   return headerBytes;
+}
+
+/** Makes the segments of a super-frame that measure() has found good. */
+export function cut(w: Worker, d: RxDesc, vni: u32, headerBytes: u32): void {
+  vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
+  cutAll(w, d, headerBytes, countOf(d, headerBytes));
+  add(w, COUNT_SUPER_FRAMES_EGRESS, 1);
 }
 
 /** Segments that a super-frame with this header becomes. */
@@ -223,8 +235,9 @@ export function toVtep(w: Worker, d: RxDesc, index: u32, headerBytes: u32): void
 
 /** One super-frame to one VTEP. */
 export function forward(w: Worker, d: RxDesc, n: Network, index: u32): void {
-  const headerBytes = cut(w, d, n.vni);
+  const headerBytes = measure(w, d, 1);
   if (headerBytes == 0) return;
+  cut(w, d, n.vni, headerBytes);
   toVtep(w, d, index, headerBytes);
   add(w, COUNT_MADE_EGRESS, countOf(d, headerBytes) - 1);
 }
