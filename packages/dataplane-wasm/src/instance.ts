@@ -172,19 +172,19 @@ export function createMemory(
     view.setUint32(at + offsetOf("Worker", "generation"), LIMIT.GENERATION_PARKED, true);
     view.setUint32(at + offsetOf("Worker", "index"), worker, true);
   }
-  for (const name of ["FDB", "NEIGHBOURS"] as const) touch(memory, plan.regions[name]);
+  touch(memory);
   // Last: whoever sees the magic sees the rest.
   header("magic", MAGIC);
   return { memory, plan };
 }
 
 /**
- * Takes the pages of a hash table from the system now. Every new key lies in another page, so a process would otherwise
- * grow by 4 KiB with each station it meets, up to the table's size.
+ * Takes all pages from the system now: a station more, or a larger batch than any before, is then neither a page fault on the
+ * data path nor a process that grows.
  */
-function touch({ buffer }: WasmMemory, { base, stride, count }: RegionPlan): void {
-  const octets = new Uint8Array(buffer, base, stride * count);
-  for (let at = 0; at < octets.length; at += PAGE) octets[at] = 0;
+function touch({ buffer }: WasmMemory): void {
+  const octets = new Uint8Array(buffer);
+  for (let at = 0; at < octets.length; at += PAGE) octets[at] = octets[at] as number;
 }
 
 function allocate({ pages, bytes }: MemoryPlan): WasmMemory {
