@@ -42,7 +42,8 @@ const USUAL_SYSTEMS = ["veth", "kernel-vxlan", "relay", "weft", "bridge", "weft-
 export const HELP = `usage: npm run bench -- [options]
 
 What is measured:
-  --only LIST          micro, path, e2e, sweeps or several with commas between; all but micro by default
+  --only LIST          micro, aead, path, e2e, sweeps or several with commas between; path, e2e and sweeps by
+                       default
   --systems LIST       of ${SYSTEMS.join(", ")};
                        ${USUAL_SYSTEMS.join(", ")} by default
   --peers              all of them; one that is not installed is named with its Debian package

@@ -1,8 +1,8 @@
 /** Everything a result says, for a terminal. What README.md gets is in readme.ts. */
 import { e2eReport } from "./report-e2e.js";
 import { sweepsReport } from "./report-sweeps.js";
-import type { Result, Row } from "./result.js";
-import { type Cells, extra, figure, plainTable } from "./table.js";
+import { type Result, type Row, ratioTo } from "./result.js";
+import { type Cells, extra, figure, plainTable, withSpread } from "./table.js";
 
 function micro(rows: readonly Row[]): string {
   const cells: Cells = [
@@ -19,6 +19,24 @@ function micro(rows: readonly Row[]): string {
     ]),
   ];
   return `Functions of the WASM module (Benchmark.js; one call is one batch)\n\n${plainTable(cells)}`;
+}
+
+function aead(rows: readonly Row[]): string {
+  const libsodium = (r: Row): Row | undefined =>
+    rows.find((x) => x.size === r.size && x.system === "libsodium-wrappers");
+  const openssl = (r: Row): Row | undefined => rows.find((x) => x.size === r.size && x.system === "openssl speed");
+  const cells: Cells = [
+    ["octets", "by", "GB/s", "quartiles", "÷ libsodium-wrappers", "÷ openssl speed"],
+    ...rows.map((r) => [
+      String(r.size),
+      r.system ?? "",
+      figure(r.median),
+      `${figure(r.q1)}–${figure(r.q3)}`,
+      withSpread(ratioTo(r, libsodium(r))),
+      withSpread(ratioTo(r, openssl(r))),
+    ]),
+  ];
+  return `ChaCha20-Poly1305, one message after the other (weft's in one call of the module, the others' one call each)\n\n${plainTable(cells)}`;
 }
 
 function path(rows: readonly Row[]): string {
@@ -49,6 +67,7 @@ export function textReport(result: Result): string {
   ];
   for (const [suite, print] of [
     ["micro", micro],
+    ["aead", aead],
     ["path", path],
     ["e2e", e2eReport],
     ["sweeps", sweepsReport],

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { Machine } from "./machine.js";
 import { ratios, type Samples, type Spread, spread } from "./stats.js";
 
-export const SUITES = ["micro", "path", "e2e", "sweeps"] as const;
+export const SUITES = ["micro", "aead", "path", "e2e", "sweeps"] as const;
 export type Suite = (typeof SUITES)[number];
 
 /** A further quantity of the same runs. */

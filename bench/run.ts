@@ -43,6 +43,10 @@ async function measure(options: Options, args: readonly string[]): Promise<{ res
     const { micro } = await import("./micro.js");
     return { rows: await micro({ seconds: once ? 0.1 : Math.max(seconds, 0.5) }) };
   });
+  await part("aead", "ChaCha20-Poly1305 beside others", async () => {
+    const { aead } = await import("./aead.js");
+    return await aead({ rounds, seconds: once ? 0.02 : seconds });
+  });
   await part("path", "path in memory", async () => {
     const { path } = await import("./path.js");
     return { rows: await path({ rounds, seconds: once ? 0.1 : seconds }) };

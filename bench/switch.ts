@@ -33,6 +33,8 @@ interface BatchExports {
   encapBatch(worker: number, n: number, vtep: number): void;
   decapBatch(worker: number, n: number): number;
   copyBatch(slots: number, stride: number, to: number, length: number, n: number): void;
+  sealBatch(key: number, from: number, to: number, length: number, n: number): void;
+  openBatch(key: number, from: number, to: number, length: number, n: number): number;
 }
 
 /** What TypeScript knows of WebAssembly only together with the browser's library. */

@@ -402,6 +402,27 @@ export const structs: Record<string, { doc: string; fields: readonly Field[] }> 
       ["pad", "u64", ""],
     ],
   },
+  Aead: {
+    doc: "ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened.",
+    fields: [
+      ["matrix", "octets:64", "ChaCha20's sixteen words: constants, key, block counter, nonce"],
+      ["h", "octets:40", "Poly1305: the sum so far, five u64 limbs of 26 bits"],
+      ["r", "octets:72", "Poly1305: r, five limbs, and five times the last four"],
+      ["r2", "octets:72", "the same of its square"],
+      ["addend", "octets:16", "Poly1305: what is added at the end"],
+      ["pad", "u64", ""],
+      ["block", "octets:16", "a block in the making"],
+      ["keystream", "octets:256", "the first four blocks of key stream; then the last octets of a message"],
+    ],
+  },
+  Blake2s: {
+    doc: "BLAKE2s at work: one per worker.",
+    fields: [
+      ["h", "octets:32", "the hash so far"],
+      ["v", "octets:64", "the working vector of a compression"],
+      ["block", "octets:64", "a block in the making"],
+    ],
+  },
   PortCounters: {
     doc: "Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames.",
     fields: [
@@ -456,6 +477,8 @@ export const regions = [
   ["HEADERS", "octets:192", "per worker", "headerMax", "worker", "addon"],
   ["ITEM_HEADS", "octets:256", "per worker", "one", "worker", "worker"],
   ["ITEMS", "JoinItem", "per worker", "itemMax", "worker", "worker"],
+  ["AEADS", "Aead", "per worker", "one", "worker", "worker"],
+  ["BLAKE2S", "Blake2s", "per worker", "one", "worker", "worker"],
   ["SLOTS", "octets:69696", "per worker", "batchMax", "addon, worker", "worker, addon"],
 ] as const;
 

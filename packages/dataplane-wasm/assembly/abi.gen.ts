@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0x286b2cb0;
+@inline export const ABI_HASH: u32 = 0x878bab11;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -453,9 +453,15 @@
 /** Octet of the region table that holds the base of ITEMS (JoinItem). */
 // @ts-ignore: decorator
 @inline export const REGION_ITEMS: usize = 496;
+/** Octet of the region table that holds the base of AEADS (Aead). */
+// @ts-ignore: decorator
+@inline export const REGION_AEADS: usize = 520;
+/** Octet of the region table that holds the base of BLAKE2S (Blake2s). */
+// @ts-ignore: decorator
+@inline export const REGION_BLAKE2S: usize = 544;
 /** Octet of the region table that holds the base of SLOTS (octets:69696). */
 // @ts-ignore: decorator
-@inline export const REGION_SLOTS: usize = 520;
+@inline export const REGION_SLOTS: usize = 568;
 
 /** Octet 0 of the memory. Written once at start, except generation. */
 // @ts-ignore: decorator
@@ -1016,6 +1022,133 @@ if (offsetof<Event>("owner") != 16) ERROR("abi: Event.owner");
 if (offsetof<Event>("previous") != 20) ERROR("abi: Event.previous");
 if (offsetof<Event>("pad") != 40) ERROR("abi: Event.pad");
 if (offsetof<Event>() != 48) ERROR("abi: size of Event");
+
+/** ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened. */
+// @ts-ignore: decorator
+@inline export const AEAD_SIZE: usize = 544;
+// @ts-ignore: decorator
+@inline export const AEAD_MATRIX: usize = 0;
+// @ts-ignore: decorator
+@inline export const AEAD_H: usize = 64;
+// @ts-ignore: decorator
+@inline export const AEAD_R: usize = 104;
+// @ts-ignore: decorator
+@inline export const AEAD_R2: usize = 176;
+// @ts-ignore: decorator
+@inline export const AEAD_ADDEND: usize = 248;
+// @ts-ignore: decorator
+@inline export const AEAD_BLOCK: usize = 272;
+// @ts-ignore: decorator
+@inline export const AEAD_KEYSTREAM: usize = 288;
+// @ts-ignore: decorator
+@unmanaged
+export class Aead {
+  matrix_0: u64;
+  matrix_1: u64;
+  matrix_2: u64;
+  matrix_3: u64;
+  matrix_4: u64;
+  matrix_5: u64;
+  matrix_6: u64;
+  matrix_7: u64;
+  h_0: u64;
+  h_1: u64;
+  h_2: u64;
+  h_3: u64;
+  h_4: u64;
+  r_0: u64;
+  r_1: u64;
+  r_2: u64;
+  r_3: u64;
+  r_4: u64;
+  r_5: u64;
+  r_6: u64;
+  r_7: u64;
+  r_8: u64;
+  r2_0: u64;
+  r2_1: u64;
+  r2_2: u64;
+  r2_3: u64;
+  r2_4: u64;
+  r2_5: u64;
+  r2_6: u64;
+  r2_7: u64;
+  r2_8: u64;
+  addend_0: u64;
+  addend_1: u64;
+  pad: u64;
+  block_0: u64;
+  block_1: u64;
+  keystream_0: u64;
+  keystream_1: u64;
+  keystream_2: u64;
+  keystream_3: u64;
+  keystream_4: u64;
+  keystream_5: u64;
+  keystream_6: u64;
+  keystream_7: u64;
+  keystream_8: u64;
+  keystream_9: u64;
+  keystream_10: u64;
+  keystream_11: u64;
+  keystream_12: u64;
+  keystream_13: u64;
+  keystream_14: u64;
+  keystream_15: u64;
+  keystream_16: u64;
+  keystream_17: u64;
+  keystream_18: u64;
+  keystream_19: u64;
+  keystream_20: u64;
+  keystream_21: u64;
+  keystream_22: u64;
+  keystream_23: u64;
+  keystream_24: u64;
+  keystream_25: u64;
+  keystream_26: u64;
+  keystream_27: u64;
+  keystream_28: u64;
+  keystream_29: u64;
+  keystream_30: u64;
+  keystream_31: u64;
+}
+if (offsetof<Aead>("pad") != 264) ERROR("abi: Aead.pad");
+if (offsetof<Aead>() != 544) ERROR("abi: size of Aead");
+
+/** BLAKE2s at work: one per worker. */
+// @ts-ignore: decorator
+@inline export const BLAKE2S_SIZE: usize = 160;
+// @ts-ignore: decorator
+@inline export const BLAKE2S_H: usize = 0;
+// @ts-ignore: decorator
+@inline export const BLAKE2S_V: usize = 32;
+// @ts-ignore: decorator
+@inline export const BLAKE2S_BLOCK: usize = 96;
+// @ts-ignore: decorator
+@unmanaged
+export class Blake2s {
+  h_0: u64;
+  h_1: u64;
+  h_2: u64;
+  h_3: u64;
+  v_0: u64;
+  v_1: u64;
+  v_2: u64;
+  v_3: u64;
+  v_4: u64;
+  v_5: u64;
+  v_6: u64;
+  v_7: u64;
+  block_0: u64;
+  block_1: u64;
+  block_2: u64;
+  block_3: u64;
+  block_4: u64;
+  block_5: u64;
+  block_6: u64;
+  block_7: u64;
+}
+if (offsetof<Blake2s>() != 160) ERROR("abi: size of Blake2s");
 
 /** Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames. */
 // @ts-ignore: decorator

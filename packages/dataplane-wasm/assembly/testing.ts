@@ -4,7 +4,10 @@
  * Header functions go out under HEADER_NAME; functions of tables take a worker index, because a test has no record
  * addresses. u64 values are BigInt on the other side, bool is 0 or 1.
  */
-import { FDB_BUCKET_SIZE, REGION_FDB } from "./abi.gen";
+import { FDB_BUCKET_SIZE, REGION_AEADS, REGION_BLAKE2S, REGION_FDB } from "./abi.gen";
+import * as aead from "./crypto/aead";
+import * as blake2s from "./crypto/blake2s";
+import * as poly1305 from "./crypto/poly1305";
 import { recognise } from "./path/offload";
 import { parse } from "./path/parse";
 import { desc, network, region, worker } from "./table/config";
@@ -48,7 +51,9 @@ export {
 export { keyHash, mix32, routeHash } from "./table/hash";
 export { release as latchRelease, releaseBoth as latchReleaseBoth, take as latchTake, takeBoth as latchTakeBoth } from "./table/latch";
 
-export { checksumBatch, copyBatch, decapBatch, encapBatch, learnBatch, lookupBatch, parseBatch } from "./batches";
+export {
+  checksumBatch, copyBatch, decapBatch, encapBatch, learnBatch, lookupBatch, openBatch, parseBatch, sealBatch,
+} from "./batches";
 
 /** Parses the frame that a worker's descriptor names (frame, frameLen). */
 export function parseDesc(workerIndex: u32, index: u32): void {
@@ -97,4 +102,34 @@ export function routePrefix4(workerIndex: u32, networkIndex: u32, address: u32):
 export function routePrefix6(workerIndex: u32, networkIndex: u32, hi: u64, lo: u64): u32 {
   const w = worker(workerIndex);
   return route.prefix6(w, networkIndex, network(w, networkIndex), hi, lo);
+}
+
+/** Seals; see crypto/aead.ts. */
+export function aeadSeal(
+  key: usize, nonceHead: u32, nonce: u64, aad: usize, aadLen: u32, from: usize, to: usize, len: u32,
+): void {
+  aead.seal(region(REGION_AEADS).base, key, nonceHead, nonce, aad, aadLen, from, to, len);
+}
+/** Opens; see crypto/aead.ts. */
+export function aeadOpen(
+  key: usize, nonceHead: u32, nonce: u64, aad: usize, aadLen: u32, from: usize, to: usize, len: u32,
+): bool {
+  return aead.open(region(REGION_AEADS).base, key, nonceHead, nonce, aad, aadLen, from, to, len);
+}
+/** Tag of any message under a one-time key: a last block that is not whole gets its 1 here (RFC 8439 §2.5.1). */
+export function poly1305Tag(key: usize, p: usize, len: u32, tag: usize): void {
+  const s = <usize>region(REGION_AEADS).base;
+  poly1305.begin(s, key);
+  const rest = poly1305.blocks(s, p, len);
+  const left = len & 15;
+  if (left != 0) {
+    v128.store(tag, i64x2.splat(0));
+    memory.copy(tag, rest, left);
+    store<u8>(tag + left, 1);
+    poly1305.block(s, tag, 0);
+  }
+  poly1305.finish(s, tag);
+}
+export function blake2sDigest(key: usize, keyLen: u32, p: usize, len: u32, out: usize, outLen: u32): void {
+  blake2s.digest(region(REGION_BLAKE2S).base, key, keyLen, p, len, out, outLen);
 }

@@ -24,6 +24,9 @@ const common = [
   "1",
   "--maximumMemory",
   "65536",
+  // Header and region table lie below; without -O3 constants would lie there too.
+  "--memoryBase",
+  "1024",
   "--enable",
   "simd",
   "--enable",

@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0x286b2cb0u
+#define WEFT_ABI_HASH 0x878bab11u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -292,7 +292,9 @@
 #define WEFT_REGION_HEADERS 16u
 #define WEFT_REGION_ITEM_HEADS 17u
 #define WEFT_REGION_ITEMS 18u
-#define WEFT_REGION_SLOTS 19u
+#define WEFT_REGION_AEADS 19u
+#define WEFT_REGION_BLAKE2S 20u
+#define WEFT_REGION_SLOTS 21u
 
 /* Octet 0 of the memory. Written once at start, except generation. */
 struct weft_header {
@@ -770,6 +772,38 @@ _Static_assert(offsetof(struct weft_event, owner) == 16, "Event.owner");
 _Static_assert(offsetof(struct weft_event, previous) == 20, "Event.previous");
 _Static_assert(offsetof(struct weft_event, source) == 24, "Event.source");
 _Static_assert(offsetof(struct weft_event, pad) == 40, "Event.pad");
+
+/* ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened. */
+struct weft_aead {
+    uint8_t matrix[64];
+    uint8_t h[40];
+    uint8_t r[72];
+    uint8_t r2[72];
+    uint8_t addend[16];
+    uint64_t pad;
+    uint8_t block[16];
+    uint8_t keystream[256];
+};
+_Static_assert(sizeof(struct weft_aead) == 544, "Aead");
+_Static_assert(offsetof(struct weft_aead, matrix) == 0, "Aead.matrix");
+_Static_assert(offsetof(struct weft_aead, h) == 64, "Aead.h");
+_Static_assert(offsetof(struct weft_aead, r) == 104, "Aead.r");
+_Static_assert(offsetof(struct weft_aead, r2) == 176, "Aead.r2");
+_Static_assert(offsetof(struct weft_aead, addend) == 248, "Aead.addend");
+_Static_assert(offsetof(struct weft_aead, pad) == 264, "Aead.pad");
+_Static_assert(offsetof(struct weft_aead, block) == 272, "Aead.block");
+_Static_assert(offsetof(struct weft_aead, keystream) == 288, "Aead.keystream");
+
+/* BLAKE2s at work: one per worker. */
+struct weft_blake2s {
+    uint8_t h[32];
+    uint8_t v[64];
+    uint8_t block[64];
+};
+_Static_assert(sizeof(struct weft_blake2s) == 160, "Blake2s");
+_Static_assert(offsetof(struct weft_blake2s, h) == 0, "Blake2s.h");
+_Static_assert(offsetof(struct weft_blake2s, v) == 32, "Blake2s.v");
+_Static_assert(offsetof(struct weft_blake2s, block) == 96, "Blake2s.block");
 
 /* Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames. */
 struct weft_port_counters {
