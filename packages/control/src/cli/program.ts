@@ -136,6 +136,15 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     .option("--keep", "leave it running and print what to try")
     .action(async (options: { keep?: boolean }) => done(await (await import("./extras.js")).demo(options)));
 
+  program
+    .command("keygen")
+    .description("print a new WireGuard private key")
+    .action(async () => done((await import("./keys.js")).keygen()));
+  program
+    .command("pubkey")
+    .description("print the public key of the private one on standard input")
+    .action(async () => done((await import("./keys.js")).pubkey()));
+
   const bench = program
     .command("bench")
     .description("what `npm run bench` runs; serve and to: between two machines")

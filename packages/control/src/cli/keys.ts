@@ -1,0 +1,29 @@
+/** `weft keygen` and `weft pubkey`: what `wg genkey` and `wg pubkey` do. */
+import { randomBytes } from "node:crypto";
+import { fstatSync, readFileSync } from "node:fs";
+import { WeftError } from "../errors.js";
+import { clamp, publicKeyText, readKey } from "../wireguard/key.js";
+
+const STDIN = 0;
+const STDOUT = 1;
+const OTHERS = 0o007;
+
+/** Prints a new private key. */
+export function keygen(): number {
+  const stat = fstatSync(STDOUT);
+  if (stat.isFile() && (stat.mode & OTHERS) !== 0)
+    process.stderr.write("weft: warning: this file can be used by others: write keys with `umask 077`\n");
+  const key = clamp(randomBytes(32));
+  process.stdout.write(`${key.toString("base64")}\n`);
+  key.fill(0);
+  return 0;
+}
+
+/** Prints the public key of the private one on standard input. */
+export function pubkey(): number {
+  const key = readKey(readFileSync(STDIN, "latin1").trim());
+  if (!key) throw new WeftError("invalid_input", "standard input holds no key: weft pubkey < FILE");
+  process.stdout.write(`${publicKeyText(key)}\n`);
+  key.fill(0);
+  return 0;
+}
