@@ -105,12 +105,12 @@ t.test("every command of the program has a description and help", async (t) => {
   const program = buildProgram(() => undefined);
   t.same(
     program.commands.map((c) => c.name()),
-    ["up", "down", "attach", "detach", "status", "demo", "bench"],
+    ["up", "down", "attach", "detach", "status", "demo", "keygen", "pubkey", "bench"],
   );
   for (const command of program.commands) {
     t.ok(command.description(), command.name());
     for (const option of command.options) t.ok(option.description, `${command.name()} ${option.flags}`);
-    if (!["demo", "bench"].includes(command.name())) t.match(command.helpInformation(), /--socket/);
+    if (!["demo", "keygen", "pubkey", "bench"].includes(command.name())) t.match(command.helpInformation(), /--socket/);
   }
 });
 

@@ -28,7 +28,7 @@
  * each. 262,144 datagrams, which 128 frames of 2 KiB could become, kept the kernel busy for 83 ms when measured.
  */
 #define IO_BATCH_OCTETS (2 * 1024 * 1024)
-#define IO_SEGMENT_OCTETS 1500
+#define IO_SEGMENT_OCTETS 512
 /* Datagrams handed to one sendmmsg. */
 #define IO_SEND_MAX 128
 /* iovecs of one operation: the kernel takes 1,024 (UIO_MAXIOV), one of which may be the virtio_net_hdr. */
