@@ -409,6 +409,8 @@ export const structs: Record<string, { doc: string; fields: readonly Field[] }> 
       ["h", "octets:40", "Poly1305: the sum so far, five u64 limbs of 26 bits"],
       ["r", "octets:72", "Poly1305: r, five limbs, and five times the last four"],
       ["r2", "octets:72", "the same of its square"],
+      ["r3", "octets:72", "of its third power"],
+      ["r4", "octets:72", "of its fourth"],
       ["addend", "octets:16", "Poly1305: what is added at the end"],
       ["pad", "u64", ""],
       ["block", "octets:16", "a block in the making"],

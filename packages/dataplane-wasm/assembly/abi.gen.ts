@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0x878bab11;
+@inline export const ABI_HASH: u32 = 0x8a360fc4;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -1025,7 +1025,7 @@ if (offsetof<Event>() != 48) ERROR("abi: size of Event");
 
 /** ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened. */
 // @ts-ignore: decorator
-@inline export const AEAD_SIZE: usize = 544;
+@inline export const AEAD_SIZE: usize = 688;
 // @ts-ignore: decorator
 @inline export const AEAD_MATRIX: usize = 0;
 // @ts-ignore: decorator
@@ -1035,11 +1035,15 @@ if (offsetof<Event>() != 48) ERROR("abi: size of Event");
 // @ts-ignore: decorator
 @inline export const AEAD_R2: usize = 176;
 // @ts-ignore: decorator
-@inline export const AEAD_ADDEND: usize = 248;
+@inline export const AEAD_R3: usize = 248;
 // @ts-ignore: decorator
-@inline export const AEAD_BLOCK: usize = 272;
+@inline export const AEAD_R4: usize = 320;
 // @ts-ignore: decorator
-@inline export const AEAD_KEYSTREAM: usize = 288;
+@inline export const AEAD_ADDEND: usize = 392;
+// @ts-ignore: decorator
+@inline export const AEAD_BLOCK: usize = 416;
+// @ts-ignore: decorator
+@inline export const AEAD_KEYSTREAM: usize = 432;
 // @ts-ignore: decorator
 @unmanaged
 export class Aead {
@@ -1074,6 +1078,24 @@ export class Aead {
   r2_6: u64;
   r2_7: u64;
   r2_8: u64;
+  r3_0: u64;
+  r3_1: u64;
+  r3_2: u64;
+  r3_3: u64;
+  r3_4: u64;
+  r3_5: u64;
+  r3_6: u64;
+  r3_7: u64;
+  r3_8: u64;
+  r4_0: u64;
+  r4_1: u64;
+  r4_2: u64;
+  r4_3: u64;
+  r4_4: u64;
+  r4_5: u64;
+  r4_6: u64;
+  r4_7: u64;
+  r4_8: u64;
   addend_0: u64;
   addend_1: u64;
   pad: u64;
@@ -1112,8 +1134,8 @@ export class Aead {
   keystream_30: u64;
   keystream_31: u64;
 }
-if (offsetof<Aead>("pad") != 264) ERROR("abi: Aead.pad");
-if (offsetof<Aead>() != 544) ERROR("abi: size of Aead");
+if (offsetof<Aead>("pad") != 408) ERROR("abi: Aead.pad");
+if (offsetof<Aead>() != 688) ERROR("abi: size of Aead");
 
 /** BLAKE2s at work: one per worker. */
 // @ts-ignore: decorator

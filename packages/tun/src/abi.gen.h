@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0x878bab11u
+#define WEFT_ABI_HASH 0x8a360fc4u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -779,20 +779,24 @@ struct weft_aead {
     uint8_t h[40];
     uint8_t r[72];
     uint8_t r2[72];
+    uint8_t r3[72];
+    uint8_t r4[72];
     uint8_t addend[16];
     uint64_t pad;
     uint8_t block[16];
     uint8_t keystream[256];
 };
-_Static_assert(sizeof(struct weft_aead) == 544, "Aead");
+_Static_assert(sizeof(struct weft_aead) == 688, "Aead");
 _Static_assert(offsetof(struct weft_aead, matrix) == 0, "Aead.matrix");
 _Static_assert(offsetof(struct weft_aead, h) == 64, "Aead.h");
 _Static_assert(offsetof(struct weft_aead, r) == 104, "Aead.r");
 _Static_assert(offsetof(struct weft_aead, r2) == 176, "Aead.r2");
-_Static_assert(offsetof(struct weft_aead, addend) == 248, "Aead.addend");
-_Static_assert(offsetof(struct weft_aead, pad) == 264, "Aead.pad");
-_Static_assert(offsetof(struct weft_aead, block) == 272, "Aead.block");
-_Static_assert(offsetof(struct weft_aead, keystream) == 288, "Aead.keystream");
+_Static_assert(offsetof(struct weft_aead, r3) == 248, "Aead.r3");
+_Static_assert(offsetof(struct weft_aead, r4) == 320, "Aead.r4");
+_Static_assert(offsetof(struct weft_aead, addend) == 392, "Aead.addend");
+_Static_assert(offsetof(struct weft_aead, pad) == 408, "Aead.pad");
+_Static_assert(offsetof(struct weft_aead, block) == 416, "Aead.block");
+_Static_assert(offsetof(struct weft_aead, keystream) == 432, "Aead.keystream");
 
 /* BLAKE2s at work: one per worker. */
 struct weft_blake2s {

@@ -1,12 +1,11 @@
 /**
  * ChaCha20-Poly1305 (RFC 8439 §2.8), in place or from one place to another (the two must not overlap otherwise).
  *
- * The first four blocks of key stream are made alone: the first is the authenticator's one-time key, the others encrypt the
- * first 192 octets. From then on every call of chunk() encrypts 256 octets and authenticates some that are ciphertext
- * already.
+ * The first of the first four blocks of key stream is the authenticator's one-time key, the other three encrypt the first 192
+ * octets; from then on four blocks encrypt 256.
  */
 import { AEAD_BLOCK, AEAD_KEYSTREAM, AEAD_MATRIX } from "../abi.gen";
-import { CHUNK, chunk } from "./chunk";
+import { CHUNK, chunk } from "./chacha20";
 import * as poly1305 from "./poly1305";
 
 /** Octets of a tag. */
@@ -24,7 +23,7 @@ function begin(s: usize, key: usize, nonceHead: u32, nonce: u64, aad: usize, aad
   store<u64>(s + AEAD_MATRIX, nonce, 56);
   const stream = s + AEAD_KEYSTREAM;
   memory.fill(stream, 0, CHUNK);
-  chunk(s, stream, stream, 0, 0);
+  chunk(s, stream, stream);
   poly1305.begin(s, stream);
   absorb(s, aad, aadLen);
 }
@@ -55,13 +54,17 @@ function mask(from: usize, to: usize, stream: usize, len: usize): void {
   for (; i < len; i++) store<u8>(to + i, load<u8>(from + i) ^ load<u8>(stream + i));
 }
 
-/** The last octets, fewer than CHUNK: through a buffer, as chunk() takes whole ones. @returns as chunk() */
-function remainder(s: usize, from: usize, to: usize, len: usize, mac: usize, macEnd: usize): usize {
+/** Encrypts or decrypts all of a message: the same, to a stream cipher. */
+function run(s: usize, from: usize, to: usize, len: usize): void {
   const stream = s + AEAD_KEYSTREAM;
-  memory.copy(stream, from, len);
-  mac = chunk(s, stream, stream, mac, macEnd);
-  memory.copy(to, stream, len);
-  return mac;
+  let at = len < HEAD ? len : HEAD;
+  mask(from, to, stream + 64, at);
+  for (; len - at >= CHUNK; at += CHUNK) chunk(s, from + at, to + at);
+  if (at == len) return;
+  // The last octets go through a buffer, as chunk() takes whole ones.
+  memory.copy(stream, from + at, len - at);
+  chunk(s, stream, stream);
+  memory.copy(to + at, stream, len - at);
 }
 
 /**
@@ -75,45 +78,26 @@ export function seal(
   s: usize, key: usize, nonceHead: u32, nonce: u64, aad: usize, aadLen: u32, from: usize, to: usize, len: u32,
 ): void {
   begin(s, key, nonceHead, nonce, aad, aadLen);
-  const total = <usize>len;
-  let at = total < HEAD ? total : HEAD;
-  mask(from, to, s + AEAD_KEYSTREAM + 64, at);
-  let mac = to;
-  for (; total - at >= CHUNK; at += CHUNK) mac = chunk(s, from + at, to + at, mac, to + at);
-  if (at < total) {
-    mac = remainder(s, from + at, to + at, total - at, mac, to + at);
-  }
-  absorb(s, mac, to + total - mac);
-  finish(s, aadLen, total, to + total);
+  run(s, from, to, len);
+  absorb(s, to, len);
+  finish(s, aadLen, len, to + len);
 }
 
 /**
  * Decrypts `len` octets at `from` to `to`; their tag lies behind them.
  *
- * @returns whether the tag is right. When it is not, the octets at `to` mean nothing and must go no further.
+ * @returns whether the tag is right; all of it is compared at once. When it is not, nothing is written to `to`.
  */
 export function open(
   s: usize, key: usize, nonceHead: u32, nonce: u64, aad: usize, aadLen: u32, from: usize, to: usize, len: u32,
 ): bool {
   begin(s, key, nonceHead, nonce, aad, aadLen);
-  const total = <usize>len;
-  let at = total < HEAD ? total : HEAD;
-  // Authenticated before it is overwritten: `to` may be `from`.
-  let mac = from;
-  if (total <= HEAD) {
-    absorb(s, mac, total);
-    mac += total;
-  } else {
-    mac = poly1305.blocks(s, mac, HEAD);
-  }
-  mask(from, to, s + AEAD_KEYSTREAM + 64, at);
-  for (; total - at >= CHUNK; at += CHUNK) mac = chunk(s, from + at, to + at, mac, from + at + CHUNK);
-  if (at < total) {
-    absorb(s, mac, total - at);
-    remainder(s, from + at, to + at, total - at, 0, 0);
-  }
-  const wanted = v128.load(from + total);
+  // Before it is decrypted: `to` may be `from`.
+  absorb(s, from, len);
+  const wanted = v128.load(from + len);
   const tag = s + AEAD_BLOCK;
-  finish(s, aadLen, total, tag);
-  return !v128.any_true(v128.xor(v128.load(tag), wanted));
+  finish(s, aadLen, len, tag);
+  if (v128.any_true(v128.xor(v128.load(tag), wanted))) return false;
+  run(s, from, to, len);
+  return true;
 }

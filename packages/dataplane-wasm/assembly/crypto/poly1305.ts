@@ -1,17 +1,19 @@
 /**
  * Poly1305 (RFC 8439 §2.5): a one-time authenticator over 16-octet blocks, modulo 2^130 - 5.
  *
- * Numbers are five limbs of 26 bits in u64, so that ten products and their carries fit without overflow: limbs of r are below
- * 2^26, those of h below 2^27, five times a limb of r below 2^29. Two blocks are taken per reduction: h' = (h + m) r^2 + m' r,
- * fifty multiplications whose operands do not wait for each other. Nothing depends on the data but the numbers: no branch,
- * no address.
+ * Numbers are five limbs of 26 bits in u64, so that five products and their carries fit without overflow: limbs of r are below
+ * 2^27, those of h below 2^28, five times a limb of r below 2^30. Nothing depends on the data but the numbers: no branch, no
+ * address. Long messages go four blocks at a time (poly1305x4.ts).
  *
- * The state lies in memory (Aead in abi/spec.ts), where chunk.ts takes it up between two blocks.
+ * The state lies in memory: Aead in abi/spec.ts.
  */
-import { AEAD_H, AEAD_ADDEND, AEAD_R, AEAD_R2 } from "../abi.gen";
+import { AEAD_ADDEND, AEAD_H, AEAD_R, AEAD_R2, AEAD_R3, AEAD_R4 } from "../abi.gen";
+import * as x4 from "./poly1305x4";
 
 /** 26 bits. */
 export const LIMB: u64 = 0x3ff_ffff;
+/** Octets from which four lanes pay. */
+const LONG: usize = 256;
 /** 2^128 in the fifth limb: the octet 1 behind a whole block. */
 export const WHOLE: u64 = 1 << 24;
 
@@ -25,15 +27,25 @@ export function begin(s: usize, key: usize): void {
   const r3 = (hi >> 14) & LIMB;
   const r4 = hi >> 40;
   setPower(s + AEAD_R, r0, r1, r2, r3, r4);
-  for (let i: usize = 0; i < 40; i += 8) store<u64>(s + AEAD_H + i, load<u64>(s + AEAD_R + i));
-  multiply(s);
-  setPower(
-    s + AEAD_R2,
-    load<u64>(s, AEAD_H), load<u64>(s, AEAD_H + 8), load<u64>(s, AEAD_H + 16), load<u64>(s, AEAD_H + 24),
-    load<u64>(s, AEAD_H + 32),
-  );
   for (let i: usize = 0; i < 40; i += 8) store<u64>(s + AEAD_H + i, 0);
   v128.store(s + AEAD_ADDEND, v128.load(key, 16));
+}
+
+/** Makes the powers that four lanes need. They cost as much as some blocks: for long messages only. h is used up. */
+function raise(s: usize): void {
+  for (let i: usize = 0; i < 40; i += 8) store<u64>(s + AEAD_H + i, load<u64>(s + AEAD_R + i));
+  raiseTo(s, s + AEAD_R2);
+  raiseTo(s, s + AEAD_R3);
+  raiseTo(s, s + AEAD_R4);
+  for (let i: usize = 0; i < 40; i += 8) store<u64>(s + AEAD_H + i, 0);
+}
+/** h = h r, kept as a power. */
+function raiseTo(s: usize, power: usize): void {
+  multiply(s);
+  setPower(
+    power, load<u64>(s, AEAD_H), load<u64>(s, AEAD_H + 8), load<u64>(s, AEAD_H + 16), load<u64>(s, AEAD_H + 24),
+    load<u64>(s, AEAD_H + 32),
+  );
 }
 
 /** A power of r, and five times its upper limbs: what goes beyond 2^130 comes back times five. */
@@ -65,18 +77,26 @@ function multiply(s: usize): void {
   const s2 = load<u64>(s, AEAD_R + 48);
   const s3 = load<u64>(s, AEAD_R + 56);
   const s4 = load<u64>(s, AEAD_R + 64);
-  let d0 = h0 * r0 + h1 * s4 + h2 * s3 + h3 * s2 + h4 * s1;
-  let d1 = h0 * r1 + h1 * r0 + h2 * s4 + h3 * s3 + h4 * s2;
-  let d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * s4 + h4 * s3;
-  let d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s4;
-  let d4 = h0 * r4 + h1 * r3 + h2 * r2 + h3 * r1 + h4 * r0;
+  reduce(
+    s,
+    h0 * r0 + h1 * s4 + h2 * s3 + h3 * s2 + h4 * s1,
+    h0 * r1 + h1 * r0 + h2 * s4 + h3 * s3 + h4 * s2,
+    h0 * r2 + h1 * r1 + h2 * r0 + h3 * s4 + h4 * s3,
+    h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s4,
+    h0 * r4 + h1 * r3 + h2 * r2 + h3 * r1 + h4 * r0,
+  );
+}
+
+/** h = the number with these limbs, each below 2^63, carried to 26 bits; the second may keep one bit more. */
+export function reduce(s: usize, d0: u64, d1: u64, d2: u64, d3: u64, d4: u64): void {
   d1 += d0 >> 26;
   d2 += d1 >> 26;
   d3 += d2 >> 26;
   d4 += d3 >> 26;
   d0 = (d0 & LIMB) + 5 * (d4 >> 26);
+  d1 = (d1 & LIMB) + (d0 >> 26);
   store<u64>(s, d0 & LIMB, AEAD_H);
-  store<u64>(s, (d1 & LIMB) + (d0 >> 26), AEAD_H + 8);
+  store<u64>(s, d1, AEAD_H + 8);
   store<u64>(s, d2 & LIMB, AEAD_H + 16);
   store<u64>(s, d3 & LIMB, AEAD_H + 24);
   store<u64>(s, d4 & LIMB, AEAD_H + 32);
@@ -97,6 +117,19 @@ export function block(s: usize, p: usize, top: u64): void {
 /** All whole blocks of `len` octets. @returns where what is left begins */
 export function blocks(s: usize, p: usize, len: usize): usize {
   const end = p + (len & ~15);
+  if (len >= LONG) {
+    // Powers of r are made of h: what was absorbed before waits meanwhile.
+    const h0 = load<u64>(s, AEAD_H);
+    const h1 = load<u64>(s, AEAD_H + 8);
+    const h2 = load<u64>(s, AEAD_H + 16);
+    const h3 = load<u64>(s, AEAD_H + 24);
+    const h4 = load<u64>(s, AEAD_H + 32);
+    raise(s);
+    reduce(s, h0, h1, h2, h3, h4);
+    const many = len & ~(x4.STEP - 1);
+    x4.absorb(s, p, many);
+    p += many;
+  }
   for (; p < end; p += 16) block(s, p, WHOLE);
   return p;
 }
