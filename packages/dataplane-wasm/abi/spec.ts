@@ -35,6 +35,7 @@ export const limits = [
   ["ITEMS_MAX", 128, "operations of one batch that may still take further frames"],
   ["ITEM_IOVS", 128, "iovecs kept for each of them: frames of one UDP_SEGMENT send, or pieces of one super-frame"],
   ["EVENTS_MAX", 1024, "events a worker can hold for the main thread before it counts events_lost"],
+  ["REPLAY_WORDS", 256, "words of 64 counters in the ring of a replay window: twice the 8,192 that may come late"],
   ["TICK_SHIFT", 10, "age is counted in ticks of 2^10 ms: tick = nowMs >> TICK_SHIFT, modulo 2^16"],
   ["GENERATION_PARKED", 0xffff_ffff, "worker.generation while the worker holds no table (asleep or stopped)"],
   ["LATCH_SPINS", 4096, "tries at a bucket that another worker writes, then the lookup counts as a miss"],
@@ -423,6 +424,13 @@ export const structs: Record<string, { doc: string; fields: readonly Field[] }> 
       ["h", "octets:32", "the hash so far"],
       ["v", "octets:64", "the working vector of a compression"],
       ["block", "octets:64", "a block in the making"],
+    ],
+  },
+  Replay: {
+    doc: "Counters of a receiving key that have been seen (RFC 6479).",
+    fields: [
+      ["next", "u64", "newest counter seen + 1; 0: none yet"],
+      ["bits", "octets:2048", "a ring of REPLAY_WORDS words, one bit for each counter"],
     ],
   },
   PortCounters: {

@@ -4,7 +4,7 @@
  * Header functions go out under HEADER_NAME; functions of tables take a worker index, because a test has no record
  * addresses. u64 values are BigInt on the other side, bool is 0 or 1.
  */
-import { FDB_BUCKET_SIZE, REGION_AEADS, REGION_BLAKE2S, REGION_FDB } from "./abi.gen";
+import { FDB_BUCKET_SIZE, REGION_AEADS, REGION_BLAKE2S, REGION_FDB, Replay } from "./abi.gen";
 import * as aead from "./crypto/aead";
 import * as blake2s from "./crypto/blake2s";
 import * as poly1305 from "./crypto/poly1305";
@@ -12,6 +12,7 @@ import { recognise } from "./path/offload";
 import { parse } from "./path/parse";
 import { desc, network, region, worker } from "./table/config";
 import * as fdb from "./table/fdb";
+import * as replay from "./table/replay";
 import * as neighbour from "./table/neighbour";
 import * as route from "./table/route";
 
@@ -132,4 +133,11 @@ export function poly1305Tag(key: usize, p: usize, len: u32, tag: usize): void {
 }
 export function blake2sDigest(key: usize, keyLen: u32, p: usize, len: u32, out: usize, outLen: u32): void {
   blake2s.digest(region(REGION_BLAKE2S).base, key, keyLen, p, len, out, outLen);
+}
+/** What a receiver does with the counter of an authentic packet. @returns whether it is taken */
+export function replayTake(p: usize, counter: u64): bool {
+  const r = changetype<Replay>(p);
+  if (!replay.isFresh(r, counter)) return false;
+  replay.mark(r, counter);
+  return true;
 }

@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0x8a360fc4u
+#define WEFT_ABI_HASH 0xc93b2b66u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -45,6 +45,8 @@
 #define WEFT_ITEM_IOVS 0x80u
 /* events a worker can hold for the main thread before it counts events_lost */
 #define WEFT_EVENTS_MAX 0x400u
+/* words of 64 counters in the ring of a replay window: twice the 8,192 that may come late */
+#define WEFT_REPLAY_WORDS 0x100u
 /* age is counted in ticks of 2^10 ms: tick = nowMs >> TICK_SHIFT, modulo 2^16 */
 #define WEFT_TICK_SHIFT 0xau
 /* worker.generation while the worker holds no table (asleep or stopped) */
@@ -808,6 +810,15 @@ _Static_assert(sizeof(struct weft_blake2s) == 160, "Blake2s");
 _Static_assert(offsetof(struct weft_blake2s, h) == 0, "Blake2s.h");
 _Static_assert(offsetof(struct weft_blake2s, v) == 32, "Blake2s.v");
 _Static_assert(offsetof(struct weft_blake2s, block) == 96, "Blake2s.block");
+
+/* Counters of a receiving key that have been seen (RFC 6479). */
+struct weft_replay {
+    uint64_t next;
+    uint8_t bits[2048];
+};
+_Static_assert(sizeof(struct weft_replay) == 2056, "Replay");
+_Static_assert(offsetof(struct weft_replay, next) == 0, "Replay.next");
+_Static_assert(offsetof(struct weft_replay, bits) == 8, "Replay.bits");
 
 /* Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames. */
 struct weft_port_counters {
