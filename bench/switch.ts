@@ -34,6 +34,15 @@ interface BatchExports {
   decapBatch(worker: number, n: number): number;
   copyBatch(slots: number, stride: number, to: number, length: number, n: number): void;
   sealBatch(key: number, from: number, to: number, length: number, n: number): void;
+  aeadSealRun(
+    key: number,
+    counter: bigint,
+    at: number,
+    stride: number,
+    count: number,
+    length: number,
+    lastLength: number,
+  ): void;
   openBatch(key: number, from: number, to: number, length: number, n: number): number;
 }
 

@@ -50,7 +50,9 @@ const MAY: Record<string, string[]> = {
   [`${W}/abi`]: [`${W}/abi`],
   [`${W}/src`]: [`${W}/src`, `${W}/abi`],
   "packages/tun/lib": ["packages/tun/lib", "@weft/dataplane-wasm/abi"],
-  [`${C}/dataplane`]: [`${C}/dataplane`, "@weft/dataplane-wasm", "@weft/tun"],
+  [`${C}/dataplane`]: [`${C}/dataplane`, `${C}/wireguard`, "@weft/dataplane-wasm", "@weft/tun"],
+  // The engine runs on a virtual clock, without devices and memory: of the data plane it knows types only.
+  [`${C}/wireguard`]: [`${C}/wireguard`, `${C}/dataplane/types`, `${C}/errors`],
   "packages/control": ["packages/control", "@weft/dataplane-wasm", "@weft/tun"],
 };
 /** Folder → what it may not import: each knows nothing of those above it. */

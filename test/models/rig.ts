@@ -98,21 +98,27 @@ export type Sent =
       readonly bytes: number;
       readonly result: number;
     }
-  | {
-      readonly kind: "vtep";
-      readonly vtep: number;
-      readonly socket: number;
-      readonly address: string;
-      readonly udpPort: number;
-      readonly tos: number;
-      readonly payload: Buffer;
-      /** UDP_SEGMENT; 0: the payload is one datagram. */
-      readonly gsoSize: number;
-      /** Frames in it, and octets of the inner frames. */
-      readonly segs: number;
-      readonly bytes: number;
-      readonly result: number;
-    };
+  | Datagrams<"vtep">
+  /** To a WireGuard peer itself. */
+  | Datagrams<"peer">;
+interface Datagrams<Kind> {
+  readonly kind: Kind;
+  /** Index of either. */
+  readonly vtep: number;
+  readonly socket: number;
+  readonly address: string;
+  readonly udpPort: number;
+  readonly tos: number;
+  /** Sixteen octets of source address, hex; "": the kernel chooses. */
+  readonly local: string;
+  readonly payload: Buffer;
+  /** UDP_SEGMENT; 0: the payload is one datagram. */
+  readonly gsoSize: number;
+  /** Frames in it, and octets of the inner frames. */
+  readonly segs: number;
+  readonly bytes: number;
+  readonly result: number;
+}
 /** The datagrams that the kernel makes of an operation. */
 export function datagramsOf({ payload, gsoSize }: { readonly payload: Buffer; readonly gsoSize: number }): Buffer[] {
   if (gsoSize === 0) return [payload];
@@ -133,6 +139,8 @@ export interface FromUnderlay {
   readonly tos?: number;
   readonly segLen?: number;
   readonly truncated?: boolean;
+  /** It came to the WireGuard socket: outer source port, and the address that it was sent to. */
+  readonly wireguard?: { readonly port: number; readonly local?: string };
 }
 
 export class Rig {
@@ -264,9 +272,18 @@ export class Rig {
   }
   /** Datagrams from the underlay, one batch. */
   ingress(datagrams: readonly FromUnderlay[], nowMs = 1000, worker = 0): Sent[] {
-    datagrams.forEach(({ address, payload, tos = 0, segLen = 0, truncated = false }, i) => {
+    datagrams.forEach(({ address, payload, tos = 0, segLen = 0, truncated = false, wireguard }, i) => {
       const desc = this.#load(i, payload, LIMIT.HEADROOM - LIMIT.VXLAN_LEN, worker);
-      this.setField("RxDesc", "source", desc, address.includes(":") ? 1 : 0);
+      this.setField(
+        "RxDesc",
+        "source",
+        desc,
+        (address.includes(":") ? 1 : 0) + (wireguard ? ENUM.RECEIVER.WIREGUARD4 : 0),
+      );
+      if (wireguard) {
+        this.setField("RxDesc", "addrPort", desc, wireguard.port);
+        this.octets.set(mapped(wireguard.local ?? "::"), desc + offsetOf("RxDesc", "local"));
+      }
       this.setField("RxDesc", "segLen", desc, segLen);
       this.setField("RxDesc", "tos", desc, tos);
       this.setField("RxDesc", "rxFlags", desc, truncated ? ENUM.RX.TRUNCATED : 0);
@@ -293,6 +310,9 @@ export class Rig {
 
   /** True when the octets lie in one slot or one header area of the worker. */
   #isOwn(off: number, len: number, worker: number): boolean {
+    const { stride, count } = this.switchMemory.plan.regions.SEALED;
+    const sealed = off - this.address("SEALED", 0, worker);
+    if (sealed >= 0 && sealed + len <= stride * count) return true;
     return (["SLOTS", "HEADERS"] as const).some((name) => {
       const { stride, count } = this.switchMemory.plan.regions[name];
       const at = off - this.address(name, 0, worker);
@@ -320,18 +340,19 @@ export class Rig {
       const owner = field("owner");
       const isTap = field("kind") === OP.TAP;
       if (!isTap && field("kind") !== OP.UDP) throw new Error(`operation of kind ${field("kind")}`);
-      if (owner >>> 24 !== (isTap ? KIND.PORT : KIND.VTEP))
-        throw new Error(`operation counted for ${owner.toString(16)}`);
+      const kinds: readonly number[] = isTap ? [KIND.PORT] : [KIND.VTEP, KIND.L3PEER];
+      if (!kinds.includes(owner >>> 24)) throw new Error(`operation counted for ${owner.toString(16)}`);
       const common = { segs: field("segs"), bytes: field("bytes"), result: 0 };
       const sent: Sent = isTap
         ? { kind: "port", port: field("dest"), frame: octets, vnet: readVnetHdr(at("vnetHdr", 10)), ...common }
         : {
-            kind: "vtep",
+            kind: owner >>> 24 === KIND.VTEP ? "vtep" : "peer",
             vtep: owner & 0xff_ffff,
             socket: field("dest"),
             address: at("addr", 16).toString("hex"),
             udpPort: field("port"),
             tos: field("tos"),
+            local: field("local") === 0 ? "" : this.octets.toString("hex", field("local"), field("local") + 16),
             payload: octets,
             gsoSize: field("gsoSize"),
             ...common,

@@ -2,9 +2,11 @@
  * Everything a user or a machine can do wrong: one clear message that says what to do, the right exit code, nothing left
  * behind, and the traffic of others untouched.
  */
+import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import t, { type Test } from "tap";
+import { publicKeyText } from "../../packages/control/dist/wireguard/key.js";
 import { until } from "../lab/job.js";
 import { kernelVxlan } from "../lab/kernel-vxlan.js";
 import { type Host, Lab } from "../lab/lab.js";
@@ -102,7 +104,38 @@ t.test("wrong configuration files", async (t) => {
       /there/,
     ],
   ];
-  for (const [what, yaml, ...patterns] of cases) {
+  const secret = randomBytes(32).toString("base64");
+  for (const [name, mode] of [
+    ["wg.key", 0o600],
+    ["shared.key", 0o644],
+  ] as const)
+    writeFileSync(lab.file(name), `${secret}\n`, { mode });
+  const wireguard = (key: string, peers = "[]"): string =>
+    `underlay: [192.0.2.1]\nwireguard: {privateKeyFile: ${key}, address: [10.7.0.1], peers: ${peers}}\n`;
+  const encrypted: typeof cases = [
+    [
+      "several faults of a wireguard section",
+      `${wireguard("nowhere.key", "[{publicKey: x, endpoint: there, allowedIps: [10.7.0.2]}]")}vxlanPort: 51820`,
+      /privateKeyFile: .*nowhere\.key cannot be read \(there is no such file/,
+      /listenPort: found 51820/,
+      /peers\[0\]\.publicKey: found 1 characters/,
+      /peers\[0\]\.endpoint: found "there"/,
+      /peers\[0\]\.allowedIps\[0\]: found "10\.7\.0\.2"/,
+    ],
+    ["a private key that others can read", wireguard("shared.key"), /shared\.key has mode 0644.*chmod 600/],
+    [
+      "this host's own key as a peer",
+      wireguard("wg.key", `[{publicKey: ${publicKeyText(Buffer.from(secret, "base64"))}}]`),
+      /own public key/,
+    ],
+    ["encryption without WireGuard", "networks: [{name: blue, vni: 42, encryption: required}]", /wireguard section/],
+    [
+      "a VTEP that no peer covers",
+      `${wireguard("wg.key")}networks: [{name: blue, vni: 42, vteps: [192.0.2.2]}]`,
+      /line 3: networks\[0\]\.vteps\[0\]: found "192\.0\.2\.2"; allowed: an address that the allowedIps of a peer cover/,
+    ],
+  ];
+  for (const [what, yaml, ...patterns] of [...cases, ...encrypted]) {
     await t.test(what, async (t) => {
       const file = lab.file("wrong.yaml");
       writeFileSync(file, yaml);
@@ -115,6 +148,20 @@ t.test("wrong configuration files", async (t) => {
       );
     });
   }
+  await t.test("a file for session keys that others can read", async (t) => {
+    const keylog = lab.file("shared.log");
+    writeFileSync(keylog, "", { mode: 0o644 });
+    writeFileSync(lab.file("good.yaml"), wireguard("wg.key"));
+    const more = ["--config", lab.file("good.yaml"), "--wireguard-keylog", keylog];
+    await refuses(t, lab, host, { config: {}, underlay: [], label: "keylog", more }, /shared\.log has mode 0644/);
+    await refuses(
+      t,
+      lab,
+      host,
+      { label: "no-wireguard", more: more.slice(2) },
+      /--wireguard-keylog: there is no wireguard/,
+    );
+  });
   await t.test("a file that is not there", async (t) => {
     await refuses(t, lab, host, { more: ["--config", lab.file("nowhere.yaml")] }, /nowhere\.yaml/);
   });

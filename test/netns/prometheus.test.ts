@@ -1,8 +1,11 @@
 /** A real Prometheus scrapes a real daemon; promtool reads everything of ours that Prometheus will ever read. */
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+
+import { randomBytes } from "node:crypto";
+import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Counters } from "@weft/control";
 import t from "tap";
+import { publicKeyText } from "../../packages/control/dist/wireguard/key.js";
 import { until } from "../lab/job.js";
 import { kernelVxlan } from "../lab/kernel-vxlan.js";
 import { Lab } from "../lab/lab.js";
@@ -168,4 +171,54 @@ t.test("promtool is content with metrics, configuration and alerts", async (t) =
     [],
     "every metric in the alerts exists",
   );
+});
+
+t.test("WireGuard: series from the start, and no key in anything that is told", async (t) => {
+  const lab = await Lab.open(t);
+  const [host] = await lab.hosts("host");
+  const secrets = [randomBytes(32), randomBytes(32)];
+  const peer = publicKeyText(randomBytes(32));
+  for (const [i, name] of ["wg.key", "psk"].entries())
+    writeFileSync(lab.file(name), `${secrets[i]?.toString("base64")}\n`, { mode: 0o600 });
+  const wireguard = {
+    privateKeyFile: "wg.key",
+    address: ["10.7.0.1"],
+    peers: [{ publicKey: peer, allowedIps: ["10.7.0.2/32"], presharedKeyFile: "psk", endpoint: "192.0.2.9:51820" }],
+  };
+  const config = { underlay: [host.v4], wireguard, networks: [{ name: "blue", vni: 42, vteps: ["10.7.0.2"] }] };
+  const keylog = lab.file("keys.log");
+  const weft = await Weft.up(lab, host, { config, underlay: [], label: "wg", more: ["--wireguard-keylog", keylog] });
+  const text = await weft.metricsText();
+  const file = lab.file("wireguard.txt");
+  writeFileSync(file, `${text.trimEnd()}\n`);
+  const check = await host.attempt(["sh", "-c", `promtool check metrics < ${file}`]);
+  t.match(check, { code: 0, stdout: "", stderr: "" }, "promtool check metrics is silent");
+  const series = [...(await weft.metrics()).keys()].filter((name) => name.startsWith("weft_wireguard_"));
+  t.equal(series.filter((name) => name.startsWith("weft_wireguard_handshakes_total{")).length, 6);
+  t.equal(
+    series.filter((name) => name.includes(`peer="${peer}"`)).length,
+    8,
+    "four of traffic, one of time, three states",
+  );
+
+  const [status, peers] = [await weft.ok(["status"]), await weft.ok(["status", "peers"])];
+  t.match(status, /^wireguard +UDP 51820, 10\.7\.0\.1, MTU 1440, 1 peer, 0 with a session$/m);
+  t.match(status, /^WARNING +THE PRIVATE KEY AND THE KEYS OF ALL/m);
+  t.match(peers, `peer: ${peer}\n  preshared key: (hidden)\n  endpoint: 192.0.2.9:51820\n  allowed ips: 10.7.0.2/32\n`);
+  t.match(weft.job.text, /THE PRIVATE KEY AND THE KEYS OF ALL WIREGUARD SESSIONS/, "loud in the log");
+  t.equal(statSync(keylog).mode & 0o777, 0o600);
+  const told = [text, status, peers, await weft.ok(["status", "--json"]), await weft.ok(["status", "peers", "--json"])];
+  for (const secret of secrets)
+    for (const form of ["base64", "hex"] as const)
+      t.notOk(
+        [...told, weft.job.text].some((part) => part.includes(secret.toString(form))),
+        "no key is told",
+      );
+
+  writeFileSync(
+    lab.file("wg.yaml"),
+    JSON.stringify({ ...config, wireguard: { ...wireguard, peers: [] }, networks: [] }),
+  );
+  weft.job.child.kill("SIGHUP");
+  await until("series of the removed peer are gone", async () => !(await weft.metricsText()).includes(peer), 5000);
 });

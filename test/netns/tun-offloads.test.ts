@@ -8,7 +8,7 @@ import { datagrams, netns, open, openIo, pause, sh, udp, withoutFeatures } from 
 import { mapped, TestMemory } from "../tun/memory.js";
 import { passThrough } from "../tun/offloads.js";
 import { commandEnvironment, plainNode, runSanitized } from "../tun/sanitized.js";
-import { GSO, VNET_FRAME, VNET_HEADERS } from "../tun/vnet.js";
+import { GSO, TUN_HEADERS, VNET_FRAME, VNET_HEADERS } from "../tun/vnet.js";
 
 const link = kernelLink();
 const { EAGAIN, EINVAL } = constants.errno;
@@ -26,6 +26,7 @@ t.test("every feature the probe tries is there on a current kernel, and WEFT_DIS
     gso: true,
     gro: true,
     tunGetDevNetns: true,
+    reuseportSteering: true,
   });
   t.equal(features.coalesceUdp, features.uso, "both came with Linux 6.2");
   t.ok([64, 128].includes(features.gsoMax));
@@ -58,7 +59,16 @@ t.test("every feature the probe tries is there on a current kernel, and WEFT_DIS
     gsoMax: 1,
     bufferForce: false,
   });
-  for (const name of ["tso", "uso", "coalesceTcp", "coalesceUdp", "gso", "gro", "tunGetDevNetns"]) {
+  for (const name of [
+    "tso",
+    "uso",
+    "coalesceTcp",
+    "coalesceUdp",
+    "gso",
+    "gro",
+    "tunGetDevNetns",
+    "reuseportSteering",
+  ]) {
     const left: Record<string, unknown> = { ...features, [name]: false };
     if (name === "tso") left.uso = false;
     if (name === "gso") left.gsoMax = 1;
@@ -105,6 +115,54 @@ t.test("a TAP takes and refuses the virtio_net_hdrs that the twin does", async (
     memory.tap({ port: 0, frame: [Buffer.alloc(66), Buffer.alloc(VNET_FRAME - 66)], vnetHdr: header });
     io.send(1);
     t.equal(memory.result(0), verdict === "taken" ? VNET_FRAME + LIMIT.VNET_HDR_LEN : -EINVAL, what);
+  }
+});
+
+t.test("a TUN does too, counted from the IP header", async (t) => {
+  const memory = new TestMemory();
+  const io = openIo(t, memory);
+  const device = open(t, { kind: "tun" });
+  link.configureDevice({ ifname: device.name, mtu: 1440, up: true });
+  t.match(link.deviceStats(device), { mac: "00:00:00:00:00:00", mtu: 1440, up: true }, "it has no MAC");
+  t.throws(() => link.configureDevice({ ifname: device.name, mac: "02:00:00:00:00:01" }), {
+    code: "EOPNOTSUPP",
+    message: /a TUN device has no MAC/,
+  });
+  io.addPort(0, device.fd, false);
+  const write = (version: number, vnetHdr: Buffer): number => {
+    memory.clear();
+    memory.tap({ port: 0, frame: [Buffer.alloc(66, version << 4), Buffer.alloc(VNET_FRAME - 66)], vnetHdr });
+    io.send(1);
+    return memory.result(0);
+  };
+  for (const [what, header, verdict] of TUN_HEADERS) {
+    if (!link.features().coalesceUdp && what.includes("UDP")) continue;
+    t.equal(write(4, header), verdict === "taken" ? VNET_FRAME + LIMIT.VNET_HDR_LEN : -EINVAL, what);
+  }
+  t.equal(write(6, Buffer.alloc(LIMIT.VNET_HDR_LEN)), VNET_FRAME + LIMIT.VNET_HDR_LEN, "IPv6");
+  t.equal(write(5, Buffer.alloc(LIMIT.VNET_HDR_LEN)), -EINVAL, "neither");
+});
+
+t.test("super-frames pass between TUNs", async (t) => {
+  const { uso } = link.features();
+  for (const disable of ["", "tapChecksum"]) {
+    const what = disable === "" ? "with everything" : `without ${disable}`;
+    const [a, b] = [netns(t), netns(t)];
+    const { tcp, udp: datagrams } = await withoutFeatures(disable, (other) =>
+      passThrough(other, [a.name, b.name], "tun"),
+    );
+    a.end();
+    b.end();
+    for (const { intact, refused } of [tcp, datagrams]) {
+      t.ok(intact, `every octet arrives ${what}`);
+      t.strictSame(refused, [], "every packet is taken");
+    }
+    const whole = disable === "";
+    t.equal(tcp.types.includes(GSO.TCPV4), whole);
+    t.ok(whole ? tcp.longest > 20_000 : tcp.longest <= 1500, `${tcp.longest} octets ${what}`);
+    t.equal(tcp.open > 0, whole, "checksums are left open");
+    t.equal(datagrams.longest, whole && uso ? 28 + 10_000 : 28 + 1000);
+    t.strictSame(datagrams.datagrams, Array(10).fill(1000), "the datagrams are as they were sent");
   }
 });
 

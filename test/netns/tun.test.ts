@@ -556,7 +556,7 @@ t.test("a UDP port is taken by one switch only", async (t) => {
   t.throws(() => link.lockUdpPort("127.0.0.1", 4790), {
     code: "EADDRINUSE",
     holder: "other",
-    message: /kernel vxlan device/,
+    message: /kernel vxlan or wireguard device/,
   });
   t.throws(
     () => link.lockUdpPort("127.0.0.1", 4790),
@@ -571,6 +571,25 @@ t.test("a UDP port is taken by one switch only", async (t) => {
     code: "EADDRINUSE",
     message: /from 4790 to 4790/,
   });
+});
+
+t.test("all addresses are one lock, and exclude every single one", async (t) => {
+  for (const [family, any, single] of [
+    [4, "0.0.0.0", "127.0.0.1"],
+    [6, "::", "::1"],
+  ] as const) {
+    const lock = link.lockUdpPort(any, 51_820);
+    t.throws(() => link.lockUdpPort(any, 51_820), { code: "EADDRINUSE", holder: "weft", message: /another weft/ });
+    const members = [1, 2].map(() => udp(t, { family, address: any, port: 51_820, reusePort: true }));
+    lock.release();
+    t.throws(() => link.lockUdpPort(any, 51_820), { code: "EADDRINUSE", holder: "other" }, "sockets are there still");
+    t.throws(() => link.lockUdpPort(single, 51_820), { code: "EADDRINUSE", holder: "other" }, "one of its addresses");
+    for (const member of members) member.close();
+    const one = udp(t, { family, address: single, port: 51_820 });
+    t.throws(() => link.lockUdpPort(any, 51_820), { code: "EADDRINUSE", holder: "other" }, "all, while one is taken");
+    one.close();
+    link.lockUdpPort(any, 51_820).release();
+  }
 });
 
 t.test("IPv4 and IPv6 sockets share a port number", async (t) => {

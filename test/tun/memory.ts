@@ -28,6 +28,8 @@ export interface UdpOp {
   readonly tos?: number;
   readonly gsoSize?: number;
   readonly family?: number;
+  /** Source address, 16 octets in hexadecimal. */
+  readonly from?: string;
 }
 
 const OP = layout("TxOp").size;
@@ -77,6 +79,11 @@ export class TestMemory {
       octets: Buffer.from(this.octets.slice(off, off + u32("len"))),
     };
   }
+  /** RxDesc.local, 16 octets in hexadecimal. */
+  local(index: number): string {
+    const at = this.base("RX_DESCS") + index * RX + offsetOf("RxDesc", "local");
+    return Buffer.from(this.octets.slice(at, at + 16)).toString("hex");
+  }
   /** Octets from the start of the slot to those received. */
   startInSlot(index: number): number {
     const off = this.view.getUint32(this.base("RX_DESCS") + index * RX + offsetOf("RxDesc", "off"), true);
@@ -103,9 +110,14 @@ export class TestMemory {
     const index = this.#add(ENUM.OP.UDP, op.sender, op.payload);
     this.octets.set(Buffer.from(op.addr, "hex"), this.#field(index, "addr"));
     this.view.setUint16(this.#field(index, "port"), op.port, true);
-    this.view.setUint8(this.#field(index, "family"), op.family ?? (op.sender < 16 ? 4 : 6));
+    this.view.setUint8(this.#field(index, "family"), op.family ?? (op.sender < 16 || op.sender === 32 ? 4 : 6));
     this.view.setUint8(this.#field(index, "tos"), op.tos ?? 0);
     this.view.setUint16(this.#field(index, "gsoSize"), op.gsoSize ?? 0, true);
+    if (op.from !== undefined) {
+      this.octets.set(Buffer.from(op.from, "hex"), this.#payload);
+      this.view.setUint32(this.#field(index, "local"), this.#payload, true);
+      this.#payload += 16;
+    }
     return index;
   }
 

@@ -1,11 +1,11 @@
 /**
- * Two containers on TAPs, joined by an Io that hands every frame on with its virtio_net_hdr, and TCP and UDP between
- * them.
+ * Two containers on TAPs or TUNs, joined by an Io that hands every frame on with its virtio_net_hdr, and TCP and UDP
+ * between them.
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { LIMIT } from "@weft/dataplane-wasm/abi";
-import type { Device, Io, Link } from "@weft/tun";
+import type { Device, DeviceKind, Io, Link } from "@weft/tun";
 import { TestMemory } from "./memory.js";
 import { commandEnvironment } from "./sanitized.js";
 
@@ -21,7 +21,7 @@ export interface Passed {
   intact: boolean;
   /** Octets of each datagram that arrived. */
   datagrams?: number[];
-  /** Errnos of frames the second TAP refused. */
+  /** Errnos of frames the second device refused. */
   refused: number[];
 }
 
@@ -49,26 +49,34 @@ const PROGRAMS = {
  * Sends 2 MB over TCP and ten datagrams in one send over UDP from the first namespace (a name under /run/netns) to the
  * second, and tells what passed.
  */
-export async function passThrough(link: Link, names: readonly [string, string]): Promise<{ tcp: Passed; udp: Passed }> {
+export async function passThrough(
+  link: Link,
+  names: readonly [string, string],
+  kind: DeviceKind = "tap",
+): Promise<{ tcp: Passed; udp: Passed }> {
   const memory = new TestMemory();
   const io = link.createIo(memory.octets, 0);
-  const devices = names.map((name, i) => container(link, name, i + 1));
+  const devices = names.map((name, i) => container(link, kind, name, i + 1));
   try {
     for (const [port, device] of devices.entries()) io.addPort(port, device.fd, true);
-    return { tcp: await run(io, memory, names, "tcp"), udp: await run(io, memory, names, "udp") };
+    const ipOffset = kind === "tap" ? LIMIT.ETH_LEN : 0;
+    return {
+      tcp: await run(io, memory, names, "tcp", ipOffset),
+      udp: await run(io, memory, names, "udp", ipOffset),
+    };
   } finally {
     for (const opened of [io, ...devices]) opened.close();
   }
 }
 
-/** A TAP with every offload there is, in a namespace; its neighbour is known. */
-function container(link: Link, netns: string, number: number): Device {
-  const device = link.openDevice({ kind: "tap", name: `off${number}`, vnetHdr: true });
+/** A device with every offload there is, in a namespace. */
+function container(link: Link, kind: DeviceKind, netns: string, number: number): Device {
+  const device = link.openDevice({ kind, name: `off${number}`, vnetHdr: true });
   device.setOffload({ checksum: true, tso4: true, tso6: true, uso: true });
   const netnsFd = openSync(`/run/netns/${netns}`, "r");
   link.placeDevice({ name: device.name, netnsFd, ifname: "eth0" });
-  const mac = `02:00:00:00:00:0${number}`;
-  link.configureDevice({ ifname: "eth0", netnsFd, mac, addresses: [`10.90.0.${number}/24`], up: true });
+  const mac = kind === "tap" ? { mac: `02:00:00:00:00:0${number}` } : {};
+  link.configureDevice({ ifname: "eth0", netnsFd, ...mac, addresses: [`10.90.0.${number}/24`], up: true });
   closeSync(netnsFd);
   return device;
 }
@@ -100,6 +108,7 @@ async function run(
   memory: TestMemory,
   [from, to]: readonly [string, string],
   protocol: "tcp" | "udp",
+  ipOffset: number,
 ): Promise<Passed> {
   const passed: Passed = { longest: 0, types: [], open: 0, intact: false, refused: [] };
   const server = await perl(to, PROGRAMS[protocol].server, "up");
@@ -111,7 +120,7 @@ async function run(
   for (const until = Date.now() + 20_000; !ended && Date.now() < until; ) {
     await new Promise((resolve) => setImmediate(resolve));
     io.poll(1);
-    relay(io, memory, PROTOCOL[protocol], passed);
+    relay(io, memory, PROTOCOL[protocol], ipOffset, passed);
   }
   const [, verdict, ...lengths] = server.output().split(/\s/);
   passed.intact = verdict === "intact";
@@ -120,15 +129,16 @@ async function run(
   return passed;
 }
 
-/** Hands what is there on to the other TAP. */
-function relay(io: Io, memory: TestMemory, protocol: number, passed: Passed): void {
+/** Hands what is there on to the other device. `ipOffset`: octets in front of the IP header. */
+function relay(io: Io, memory: TestMemory, protocol: number, ipOffset: number, passed: Passed): void {
   const n = io.readPorts(32);
   memory.clear();
   for (let i = 0; i < n; i++) {
     const { octets, source } = memory.received(i);
     const frame = octets.subarray(LIMIT.VNET_HDR_LEN);
     memory.tap({ port: 1 - source, frame, vnetHdr: octets.subarray(0, LIMIT.VNET_HDR_LEN) });
-    if (source !== 0 || frame.readUInt16BE(12) !== 0x0800 || frame[23] !== protocol) continue;
+    const packet = frame.subarray(ipOffset);
+    if (source !== 0 || (packet[0] as number) >> 4 !== 4 || packet[9] !== protocol) continue;
     // Headers alone (SYN, ACK, FIN) say nothing.
     if (frame.length < 100) continue;
     passed.longest = Math.max(passed.longest, frame.length);

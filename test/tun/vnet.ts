@@ -24,7 +24,7 @@ export function vnet(fields: VnetFields): Buffer {
   return out;
 }
 
-/** Octets of the frame behind each header of VNET_HEADERS. */
+/** Octets of the frame behind each header of VNET_HEADERS and TUN_HEADERS. */
 export const VNET_FRAME = 9000;
 
 export const VNET_HEADERS: readonly [what: string, header: Buffer, verdict: "taken" | "EINVAL"][] = [
@@ -51,4 +51,17 @@ export const VNET_HEADERS: readonly [what: string, header: Buffer, verdict: "tak
   ["a checksum inside the Ethernet header", vnet({ start: 10, offset: 0 }), "EINVAL"],
   ["a checksum behind the frame", vnet({ start: VNET_FRAME - 10 }), "EINVAL"],
   ["a transport header that leaves the frame", vnet({ type: GSO.TCPV4, start: VNET_FRAME - 19 }), "EINVAL"],
+];
+
+/** The same for a TUN, where lengths count from the IP header. */
+export const TUN_HEADERS: readonly [what: string, header: Buffer, verdict: "taken" | "EINVAL"][] = [
+  ["nothing asked for", vnet({ flags: 0, size: 0, start: 0, offset: 0 }), "taken"],
+  ["headers shorter than Ethernet's", vnet({ flags: 0, length: 13 }), "taken"],
+  ["headers longer than the packet", vnet({ flags: 0, length: VNET_FRAME + 1 }), "EINVAL"],
+  ["a checksum to finish", vnet({ start: 20 }), "taken"],
+  ["TCP over IPv4", vnet({ type: GSO.TCPV4, length: 40, start: 20 }), "taken"],
+  ["UDP", vnet({ type: GSO.UDP_L4, start: 20, offset: 6 }), "taken"],
+  ["129 datagrams", vnet({ type: GSO.UDP_L4, start: 20, offset: 6, size: 69 }), "EINVAL"],
+  ["TCP over IPv6 where IPv4's would be", vnet({ type: GSO.TCPV6, start: 20 }), "EINVAL"],
+  ["a checksum inside the IP header", vnet({ start: 10, offset: 0 }), "EINVAL"],
 ];

@@ -21,12 +21,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Dataplane, type DataplaneEvent, type PortRecord } from "@weft/control";
+import {
+  Dataplane,
+  type DataplaneApi,
+  type DataplaneEvent,
+  type PeerSpec,
+  type PortRecord,
+  type WireguardInfo,
+} from "@weft/control";
 import { MemoryLink } from "@weft/tun";
 import t, { type Test } from "tap";
 import type { TSchema } from "typebox";
 import { Errors } from "typebox/schema";
-import type { ConfiguredNetwork } from "../../packages/control/dist/config/config.js";
+import { type Config, type ConfiguredNetwork, resolveConfig } from "../../packages/control/dist/config/config.js";
 import { type ApiOptions, api, apiListener, endpoints } from "../../packages/control/dist/http/api.js";
 import { healthListener } from "../../packages/control/dist/http/health.js";
 import { type Listener, listenTcp, listenUnix, swappable } from "../../packages/control/dist/http/listen.js";
@@ -35,10 +42,13 @@ import * as schemas from "../../packages/control/dist/http/schemas.js";
 import type { DaemonState } from "../../packages/control/dist/http/status.js";
 import { openLog } from "../../packages/control/dist/log/log.js";
 import { LogOutput, nonBlocking } from "../../packages/control/dist/log/output.js";
+import { reload } from "../../packages/control/dist/reload.js";
 import { Router } from "../../packages/control/dist/router/router.js";
 import { Watch } from "../../packages/control/dist/router/watch.js";
 import { type State, StateStore } from "../../packages/control/dist/state/store.js";
 import { openSupervisor } from "../../packages/control/dist/systemd.js";
+import { publicKeyText } from "../../packages/control/dist/wireguard/key.js";
+import { WireguardDouble } from "../lab/wireguard-double.js";
 
 const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
 const BLUE: ConfiguredNetwork = { spec: { name: "blue", vni: 42, vteps: ["10.9.0.2", "10.9.0.3:8472"] }, routes: [] };
@@ -48,15 +58,20 @@ interface Setup {
   readonly state?: State;
   readonly dir?: string;
   readonly link?: MemoryLink;
+  /** Peers of a WireGuard double. */
+  readonly peers?: readonly PeerSpec[];
+  readonly own?: Partial<WireguardInfo>;
 }
 
 const AROUND = { parked: () => [], isUp: () => true, fdbLimit: 65_536 };
 
 /** A router over the twin, with what a daemon has around it. */
-async function open(t: Test, { networks = [BLUE], state, dir = temporary(t), link }: Setup = {}) {
+async function open(t: Test, { networks = [BLUE], state, dir = temporary(t), link, peers, own }: Setup = {}) {
   const host = link ?? new MemoryLink({ addresses: ["10.9.0.1"] });
-  const dataplane = await Dataplane.start({ underlay: ["10.9.0.1"], link: host, persistent: true });
-  const lines: { msg: string; level: string; port?: string }[] = [];
+  const real = await Dataplane.start({ underlay: ["10.9.0.1"], link: host, persistent: true });
+  const double = new WireguardDouble(real, peers ?? [], own);
+  const dataplane: DataplaneApi = peers ? double.dataplane : real;
+  const lines: { msg: string; level: string; port?: string; peer?: string; network?: string }[] = [];
   const log = await openLog(
     { level: "debug", format: "json", name: "test" },
     { write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]) },
@@ -68,6 +83,7 @@ async function open(t: Test, { networks = [BLUE], state, dir = temporary(t), lin
     dataplane,
     store,
     networks,
+    peers,
     vteps: ["10.9.0.9"],
     log,
     saveAgainMs: 50,
@@ -102,7 +118,21 @@ async function open(t: Test, { networks = [BLUE], state, dir = temporary(t), lin
     const response = await app.request(path, { method, body: text });
     return { status: response.status, body: (await response.json()) as never };
   };
-  return { dataplane, router, store, watch, dir, link: host, lines, removed, options, ask, downs: () => downs };
+  return {
+    dataplane,
+    double,
+    router,
+    store,
+    watch,
+    dir,
+    link: host,
+    lines,
+    log,
+    removed,
+    options,
+    ask,
+    downs: () => downs,
+  };
 }
 
 function temporary(t: { teardown(f: () => void): unknown }): string {
@@ -289,6 +319,202 @@ t.test("a network with ports is not removed", async (t) => {
   await ask("DELETE", "/v1/ports/a");
   t.same((await ask("DELETE", "/v1/networks/blue")).body, { removed: true });
   t.same(dataplane.networks(), []);
+});
+
+/** Peers of the double: names instead of keys. */
+const PEER_B: PeerSpec = { publicKey: "b", endpoint: "10.9.0.2:51820", allowedIps: ["10.7.0.2/32"] };
+const PEER_C: PeerSpec = { publicKey: "c", allowedIps: ["10.7.0.3/32"], presharedKey: Buffer.alloc(32, 7) };
+const secret = (name: string, vni: number, vteps: string[], more: object = {}): ConfiguredNetwork => ({
+  spec: { name, vni, vteps, encryption: "required", ...more },
+  routes: [],
+});
+
+t.test("WireGuard in the API: as its document promises, without keys", async (t) => {
+  const { ask, options, double } = await open(t, {
+    peers: [PEER_B, PEER_C],
+    networks: [secret("blue", 42, ["10.7.0.2"])],
+  });
+  double.news.set("b", {
+    session: "established",
+    lastHandshake: 1_893_456_000_000,
+    receive: { packets: 3, bytes: 444 },
+  });
+  for (const e of endpoints(options)) {
+    if (e.method !== "get" || e.path.includes("{")) continue;
+    const { body } = await ask("GET", e.path);
+    fits(t, e.answer, body, e.path);
+    t.notMatch(JSON.stringify(body), /privateKey|BwcHBwcH|"data":\[7/, `${e.path} tells no key`);
+  }
+  const { body } = await ask("GET", "/v1/peers");
+  t.match(body, {
+    listenPort: 51_820,
+    mtu: 1440,
+    peers: [{ publicKey: "b", receive: { bytes: 444 } }, { presharedKey: true }],
+  });
+  t.same((await ask("GET", "/v1/status")).body["wireguard"], body);
+  t.match((await ask("GET", "/v1/networks")).body, [{ encryption: "required" }]);
+
+  const put = await ask("PUT", "/v1/networks/red", { vni: 43, encryption: "none", vteps: ["10.9.0.2"] });
+  t.match([put.status, put.body], [200, { encryption: "none" }]);
+  t.match(
+    (await ask("PUT", "/v1/networks/red", { vni: 43, vteps: [] })).body,
+    { encryption: "required" },
+    "left out: the default",
+  );
+  const wrong = await ask("PUT", "/v1/networks/red", { vni: 43, vteps: ["10.9.0.2"] });
+  t.match([wrong.status, wrong.body], [400, { error: { code: "invalid_input", message: /10\.9\.0\.2/ } }]);
+  t.match((await ask("PUT", "/v1/networks/red", { vni: 43, encryption: "yes" })).body, {
+    error: { message: /encryption: found "yes"; allowed: required, none or mixed/ },
+  });
+  const without = await open(t);
+  t.same(await without.ask("GET", "/v1/peers"), { status: 200, body: null }, "null without WireGuard");
+});
+
+t.test("what is in clear beside WireGuard is said; so is a tunnel that is too narrow", async (t) => {
+  const { lines } = await open(t, {
+    peers: [PEER_B],
+    networks: [
+      secret("blue", 42, ["10.7.0.1", "10.7.0.2"]),
+      secret("plain", 43, ["10.9.0.2"], { encryption: "none" }),
+      secret("both", 44, ["10.7.0.2", "10.9.0.3"], { encryption: "mixed" }),
+      secret("wide", 45, ["10.7.0.2"], { mtu: 1400 }),
+    ],
+  });
+  const said = (network: string): string[] =>
+    lines.filter((l) => l.network === network).map((l) => `${l.level} ${l.msg}`);
+  t.same(
+    said("blue").filter((l) => l.startsWith("warn")),
+    [],
+  );
+  t.match(said("plain"), [/^warn encryption: none: all it exchanges with other hosts is in clear/]);
+  t.match(said("both"), [/^warn encryption: mixed: VXLAN in clear is taken, and sent to 10\.9\.0\.3$/]);
+  t.match(said("wide"), [/^warn MTU 1400 makes packets of 1450 octets, more than the 1440 of the WireGuard tunnel/]);
+  const without = await open(t);
+  t.notOk(
+    without.lines.some((l) => /in clear/.test(l.msg)),
+    "without WireGuard nobody expects it",
+  );
+});
+
+t.test("peers that come, roam and stay away are in the log", async (t) => {
+  const { double, lines } = await open(t, { peers: [PEER_B], networks: [] });
+  lines.length = 0;
+  double.tell({ type: "handshake", peer: "b", role: "initiator" });
+  double.tell({ type: "roamed", peer: "b", endpoint: "10.9.0.7:1024" });
+  double.tell({ type: "unreachable", peer: "b" });
+  t.match(lines, [
+    { level: "debug", peer: "b", role: "initiator", component: "wireguard" },
+    { level: "info", peer: "b", endpoint: "10.9.0.7:1024", msg: "peer roamed" },
+    { level: "warn", peer: "b", msg: /unreachable: no answer for 90 s/ },
+  ]);
+});
+
+t.test("a network of the state directory stays as encrypted as it was", async (t) => {
+  const dir = temporary(t);
+  const link = new MemoryLink({ addresses: ["10.9.0.1"] });
+  const first = await open(t, { dir, link, networks: [], peers: [{ ...PEER_B, allowedIps: ["10.9.0.9/32"] }] });
+  await first.ask("POST", "/v1/ports", { vni: 7, ifname: "a", id: "a" });
+  await first.ask("PUT", "/v1/networks/own", { vni: 8, encryption: "none" });
+  t.match(first.store.load().networks, [
+    { spec: { name: "vni-7", encryption: "required" } },
+    { spec: { name: "own", encryption: "none" } },
+  ]);
+  await first.router.park();
+
+  const again = await open(t, { dir, link, networks: [], peers: [{ ...PEER_B, allowedIps: ["10.9.0.9/32"] }] });
+  t.match(again.dataplane.networks(), [{ encryption: "required" }, { encryption: "none" }]);
+  await again.router.park();
+  await t.rejects(
+    open(t, { dir, link, networks: [] }),
+    {
+      code: "bad_config",
+      problems: [/^network vni-7 \(of the state directory; the configuration file may have it instead\): encryption/],
+    },
+    "without WireGuard it is refused, not sent in clear",
+  );
+});
+
+t.test("peers come before the networks that need them, and go after those that needed them", async (t) => {
+  const { router, double } = await open(t, { peers: [PEER_B], networks: [secret("blue", 42, ["10.7.0.2"])] });
+  const { changes } = double;
+  const to = async (networks: ConfiguredNetwork[], peers: PeerSpec[]): Promise<string[]> => {
+    changes.length = 0;
+    await router.reload(networks, peers);
+    t.same(double.peers, peers, "in the end they are as the file says");
+    return changes;
+  };
+  const blue = (...vteps: string[]) => secret("blue", 42, vteps);
+  t.same(await to([blue("10.7.0.2")], [PEER_B]), ["set blue"], "the same peers are left alone");
+  t.same(await to([blue("10.7.0.2", "10.7.0.3")], [PEER_B, PEER_C]), ["peers b c", "set blue"]);
+  t.same(await to([blue("10.7.0.3")], [PEER_C]), ["set blue", "peers c"]);
+  t.same(await to([blue("10.7.0.2")], [PEER_B]), ["peers c b", "set blue", "peers b"], "all exchanged");
+  const moved = { ...PEER_C, allowedIps: ["10.7.0.2/32", "fd07::3/128"] };
+  t.same(await to([blue("10.7.0.2")], [moved]), ["peers b c", "set blue", "peers c"], "a prefix with another peer");
+  t.same(await to([blue("10.7.0.4")], [{ ...moved, allowedIps: ["10.7.0.4/32"] }]), ["peers c", "set blue", "peers c"]);
+  t.same(await to([], []), ["remove blue", "peers "]);
+
+  await to([blue("10.7.0.2")], [PEER_B]);
+  const before = JSON.stringify(double.dataplane.networks());
+  await t.rejects(router.reload([blue("10.7.0.3"), secret("red", 43, ["10.7.0.9"])], [PEER_C]), {
+    code: "INVALID_INPUT",
+  });
+  t.equal(JSON.stringify(double.dataplane.networks()), before, "a file that cannot be: all is as before");
+  t.same(double.peers, [PEER_B]);
+  await router.putNetwork({ name: "own", vni: 50, vteps: ["10.7.0.2"] });
+  await t.rejects(router.reload([], [PEER_C]), { code: "INVALID_INPUT" }, "a network of the API still needs the peer");
+  t.same(double.peers, [PEER_B]);
+  t.same(
+    double.dataplane
+      .networks()
+      .map((n) => n.name)
+      .sort(),
+    ["blue", "own"],
+  );
+});
+
+t.test("SIGHUP says what waits for a restart", async (t) => {
+  const dir = temporary(t);
+  const path = join(dir, "weft.yaml");
+  const keyOf = (octet: number): void =>
+    writeFileSync(join(dir, "wg.key"), Buffer.alloc(32, octet).toString("base64"), { mode: 0o600 });
+  keyOf(1);
+  const peer = { publicKey: publicKeyText(Buffer.alloc(32, 2)), allowedIps: ["10.7.0.2/32"] };
+  const wireguard = { privateKeyFile: "wg.key", address: ["10.7.0.1"], peers: [] as object[] };
+  const networks = [{ name: "blue", vni: 42 }];
+  const read = (file: object): Promise<Config> => {
+    writeFileSync(path, JSON.stringify(file));
+    return resolveConfig({ config: path });
+  };
+  const before = await read({ wireguard, networks });
+  const own = { publicKey: publicKeyText(Buffer.alloc(32, 1)) };
+  const { router, lines, log, double } = await open(t, { peers: [], own, networks: before.networks });
+  const after = async (file: object): Promise<string[]> => {
+    lines.length = 0;
+    await reload(router, before, () => read(file), log);
+    return lines.filter((l) => l.level !== "debug").map((l) => `${l.level} ${l.msg}`);
+  };
+  t.same(await after({ wireguard, networks }), ["info configuration read again: networks are as the file says"]);
+  const grown = { ...wireguard, peers: [peer] };
+  t.match(await after({ wireguard: grown, networks: [{ ...networks[0], vteps: ["10.7.0.2"] }] }), [/^info/]);
+  t.same(double.peers, [peer]);
+  keyOf(3);
+  const other = { ...grown, listenPort: 51_821, address: ["10.7.0.9"], device: "wg-weft", rekeyAfterMessages: 5 };
+  t.match(await after({ wireguard: other, workers: 2, networks }), [
+    /^info/,
+    /^warn changed in the file, in force after a restart: workers, wireguard\.privateKeyFile, wireguard\.(\w+, wireguard\.){3}\w+$/,
+  ]);
+  for (const key of ["listenPort", "address", "device", "rekeyAfterMessages"])
+    t.match(lines.at(-1)?.msg, `wireguard.${key}`);
+  t.same(double.peers, [peer], "peers are in force at once");
+  t.match(await after({ networks }), [
+    /^error configuration not taken over: all is as before/,
+    /^warn changed in the file, in force after a restart: wireguard$/,
+  ]);
+  t.match(lines[0], { err: /the wireguard section is gone, which takes a restart, and the networks depend on it/ });
+  t.match(double.dataplane.networks(), [{ encryption: "required" }], "nothing is in clear now");
+  rmSync(join(dir, "wg.key"));
+  t.match(await after({ wireguard: grown, networks }), [/^error configuration not taken over/]);
+  t.match(lines[0], { err: /wireguard\.privateKeyFile: .*wg\.key cannot be read/ });
 });
 
 t.test("a file that was read again: networks come, change and go, and a wrong one changes nothing", async (t) => {
@@ -680,6 +906,7 @@ t.test("the OpenAPI document is complete and lists every operation", async (t) =
     "/v1/networks/{name}/routes",
     "/v1/fdb",
     "/v1/neighbours",
+    "/v1/peers",
     "/v1/counters",
     "/v1/flush",
     "/v1/down",
@@ -783,6 +1010,69 @@ t.test("metrics", async (t) => {
         t.match(known, new RegExp(`reason="${reason}"`), `drop reason ${reason} exists`);
     }
   });
+});
+
+t.test("metrics of WireGuard", async (t) => {
+  const { double, dataplane, router } = await open(t, { peers: [PEER_B, PEER_C], networks: [] });
+  const metrics = openMetrics(dataplane, AROUND);
+  const text = await metrics.scrape();
+  const perPeer = ["receive", "transmit"].flatMap((way) =>
+    ["packets", "bytes"].map((unit): [string, number] => [`weft_wireguard_peer_${way}_${unit}_total`, 2]),
+  );
+  const families: [name: string, series: number][] = [
+    ["weft_wireguard_handshakes_total", 6],
+    ["weft_wireguard_rekeys_total", 1],
+    ["weft_wireguard_refused_total", 5],
+    ["weft_wireguard_cookie_replies_total", 2],
+    ["weft_wireguard_keepalives_sent_total", 1],
+    ["weft_wireguard_roams_total", 1],
+    ["weft_wireguard_peer_last_handshake_seconds", 2],
+    ...perPeer,
+  ];
+  for (const [name, series] of families)
+    t.same([...family(text, name).values()], Array<number>(series).fill(0), `${name} is there, all 0`);
+  t.equal(family(text, "weft_wireguard_peer_session").get('{peer="c",state="none"}'), 1);
+
+  const handshakes = double.counters.handshakes.map((h, i) => ({ ...h, count: i }));
+  double.counters = {
+    ...double.counters,
+    handshakes,
+    rekeys: 7,
+    cookiesSent: 8,
+    cookiesReceived: 9,
+    roams: 10,
+    keepalivesSent: 11,
+  };
+  double.news.set("b", {
+    session: "established",
+    lastHandshake: 1_893_456_000_500,
+    receive: { packets: 3, bytes: 444 },
+    transmit: { packets: 5, bytes: 666 },
+  });
+  const now = await metrics.scrape();
+  t.equal(family(now, "weft_wireguard_handshakes_total").get('{role="responder",result="timeout"}'), 5);
+  t.equal(family(now, "weft_wireguard_cookie_replies_total").get('{way="received"}'), 9);
+  t.equal(family(now, "weft_wireguard_peer_receive_bytes_total").get('{peer="b"}'), 444);
+  t.equal(family(now, "weft_wireguard_peer_transmit_packets_total").get('{peer="b"}'), 5);
+  t.equal(family(now, "weft_wireguard_peer_last_handshake_seconds").get('{peer="b"}'), 1_893_456_000.5);
+  t.same(
+    [...family(now, "weft_wireguard_peer_session").entries()]
+      .filter(([, value]) => value === 1)
+      .map(([labels]) => labels),
+    ['{peer="b",state="established"}', '{peer="c",state="none"}'],
+  );
+  const check = spawnSync("promtool", ["check", "metrics"], { input: now, encoding: "utf8" });
+  t.match(check, { status: 0, stdout: "", stderr: "" }, "promtool has nothing to say");
+
+  await router.reload([], [PEER_C]);
+  t.notMatch(await metrics.scrape(), /peer="b"/, "series of a removed peer vanish");
+  const without = await openMetrics((await open(t)).dataplane, AROUND).scrape();
+  t.match(without, /^# TYPE weft_wireguard_handshakes_total counter$/m, "without WireGuard the families are there");
+  t.same(
+    [...without.matchAll(/^weft_wireguard.*$/gm)].map(([line]) => line),
+    ["rekeys", "keepalives_sent", "roams"].map((name) => `weft_wireguard_${name}_total 0`),
+    "and only those without labels have a series",
+  );
 });
 
 /** GET over TCP. */
@@ -939,6 +1229,7 @@ t.test("command line against a daemon", async (t) => {
     fdb: /blue +02:00:00:00:00:07 +vtep +10\.9\.0\.2 +static/,
     neighbours: /no neighbours/,
     routes: /blue +10\.8\.1\.0\/24 +blackhole/,
+    peers: /no WireGuard/,
     drops: /0 +egress +frame_short/,
   };
   const checks = Object.entries(expected).map(async ([topic, text]) => {
@@ -955,6 +1246,23 @@ t.test("command line against a daemon", async (t) => {
   t.match(await run("detach", "cli"), { code: 0, stdout: "detached cli\n" });
   t.match(await run("detach", "cli"), { code: 0, stdout: "nothing is attached as cli\n" });
   t.same(dataplane.ports(), []);
+});
+
+t.test("command line against a daemon with WireGuard", async (t) => {
+  const networks = [secret("blue", 42, ["10.7.0.2"]), secret("plain", 43, ["10.9.0.2"], { encryption: "none" })];
+  const own = { keylog: "/run/keys.log" };
+  const { options } = await open(t, { peers: [PEER_B, PEER_C], networks, own });
+  const socket = join(temporary(t), "weft.sock");
+  const listener: Listener = await listenUnix(socket, apiListener(options));
+  t.teardown(() => listener.close());
+  const run = async (...args: string[]) => (await weft(["status", ...args, "--socket", socket])).stdout;
+  const [all, peers, json] = await Promise.all([run(), run("peers"), run("peers", "--json")]);
+  t.match(all, /^wireguard UDP 51820, 10\.7\.0\.1, MTU 1440, 2 peers, 0 with a session$/m);
+  t.match(all, /^WARNING +THE PRIVATE KEY AND THE KEYS OF ALL WIREGUARD SESSIONS ARE WRITTEN TO \/run\/keys\.log/m);
+  t.match(all, /^blue +42 +1390 +required/m);
+  t.match(all, /^plain +43 +1450 +none: IN CLEAR/m);
+  t.match(peers, /^interface\n {2}public key: b3du\n(.|\n)*^peer: c\n {2}preshared key: \(hidden\)\n/m);
+  t.match(JSON.parse(json), { publicKey: "b3du", peers: [{ publicKey: "b" }, { publicKey: "c" }] });
 });
 
 t.test("a service manager hears ready, the watchdog's beat and stopping", async (t) => {

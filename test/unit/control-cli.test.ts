@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { PeerInfo, WireguardInfo } from "@weft/control";
 import t from "tap";
 import { exitCodeOf } from "../../packages/control/dist/cli/main.js";
+import { ago, peersText, wireguardLine } from "../../packages/control/dist/cli/peers.js";
 import { buildProgram } from "../../packages/control/dist/cli/program.js";
 import { grouped, octets, span, table } from "../../packages/control/dist/cli/table.js";
 import { nearest, schemaProblems } from "../../packages/control/dist/config/problems.js";
@@ -58,7 +60,8 @@ t.test("a wrong command line is exit code 2 and one line that says what is allow
     [["attach", "c1", "--ip", "10.8.0.1/24", "--id", "a/b"], /--id/],
     [["attach", "c1", "--ip", "10.8.0.1/24", "--label", "novalue"], /--label.*KEY=VALUE/],
     [["detach"], /missing required argument/],
-    [["status", "peers"], /'peers'.*ports, networks, vteps, fdb, neighbours, routes, drops/],
+    [["status", "weather"], /'weather'.*ports, networks, vteps, fdb, neighbours, routes, peers, drops/],
+    [["up", "--wireguard-keylog"], /--wireguard-keylog.*argument missing/],
     [["down", "--force"], /unknown option '--force'/],
   ];
   for (const [argv, expected] of cases) {
@@ -155,9 +158,89 @@ t.test("tables line up, numbers to the right", async (t) => {
     "A   B\nx   10.0.0.1\nyy  -",
   );
   t.equal(table(["A"], []), "A");
-  t.same([0, 1023, 1024, 1536, 1024 ** 3].map(octets), ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 GiB"]);
+  t.same(
+    [0, 1023, 1024, 1536, 1024 ** 3].map((n) => octets(n)),
+    ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 GiB"],
+  );
   t.same([0, 59, 60, 3661, 90_061].map(span), ["0s", "59s", "1m 0s", "1h 1m", "1d 1h"]);
   t.equal(grouped(1000), "1,000");
+});
+
+t.test("peers are shown in the words of `wg show`", async (t) => {
+  const now = Date.UTC(2030, 0, 1);
+  const quiet: PeerInfo = {
+    publicKey: "cXVpZXQ=",
+    endpoint: null,
+    allowedIps: [],
+    presharedKey: false,
+    persistentKeepalive: 0,
+    session: "none",
+    lastHandshake: null,
+    receive: { packets: 0, bytes: 0 },
+    transmit: { packets: 0, bytes: 0 },
+  };
+  const busy: PeerInfo = {
+    ...quiet,
+    publicKey: "YnVzeQ==",
+    endpoint: "192.0.2.2:51820",
+    allowedIps: ["10.7.0.2/32", "fd07::2/128"],
+    presharedKey: true,
+    persistentKeepalive: 25,
+    session: "established",
+    lastHandshake: now - 72_400,
+    receive: { packets: 9, bytes: 1_289_749 },
+    transmit: { packets: 9, bytes: 2_453_668 },
+  };
+  const wireguard: WireguardInfo = {
+    publicKey: "b3du",
+    listenPort: 51_820,
+    address: ["10.7.0.1", "fd07::1"],
+    device: "wg-weft",
+    mtu: 1420,
+    keylog: null,
+    peers: [busy, quiet],
+  };
+  t.equal(
+    peersText(wireguard, now),
+    `interface
+  public key: b3du
+  listening port: 51820
+  addresses: 10.7.0.1, fd07::1
+  device: wg-weft
+  mtu: 1420
+
+peer: YnVzeQ==
+  preshared key: (hidden)
+  endpoint: 192.0.2.2:51820
+  allowed ips: 10.7.0.2/32, fd07::2/128
+  session: established
+  latest handshake: 1 minute, 12 seconds ago
+  transfer: 1.23 MiB received, 2.34 MiB sent
+  persistent keepalive: every 25 seconds
+
+peer: cXVpZXQ=
+  endpoint: (not known yet)
+  allowed ips: (none)
+  session: none
+  latest handshake: (never)
+  transfer: 0 B received, 0 B sent
+  persistent keepalive: off`,
+  );
+  const logged = { ...wireguard, device: null, keylog: "/run/keys.log", peers: [] };
+  t.match(
+    peersText(logged, now),
+    /\n {2}device: \(none\)\n.*\n {2}WARNING: THE PRIVATE KEY AND THE KEYS OF ALL .*\/run\/keys\.log/,
+  );
+  t.equal(wireguardLine(wireguard), "UDP 51820, 10.7.0.1, fd07::1 on wg-weft, MTU 1420, 2 peers, 1 with a session");
+  t.match(peersText(null, now), /^no WireGuard/);
+  t.same([0, 1, 61, 7200, 90_061].map(ago), [
+    "now",
+    "1 second ago",
+    "1 minute, 1 second ago",
+    "2 hours ago",
+    "1 day, 1 hour, 1 minute, 1 second ago",
+  ]);
+  t.match(ago(-5), /the clock was set back/);
 });
 
 t.test("errors become sentences", async (t) => {

@@ -6,6 +6,7 @@
  */
 import { createCipheriv, createHash } from "node:crypto";
 import { blake2s } from "@noble/hashes/blake2.js";
+import { layout } from "@weft/dataplane-wasm/abi";
 import sodium from "libsodium-wrappers";
 import t, { type Test } from "tap";
 import { aeadSeal, chachaBlock, poly1305 } from "../models/aead.js";
@@ -14,6 +15,7 @@ import { type Build, Rig } from "../models/rig.js";
 
 const CASES = Number(process.env.WEFT_CRYPTO_CASES ?? (process.env.WEFT_TEST_LONG === "1" ? 100_000 : 5_000));
 const TAG = 16;
+const TUNNEL_HEAD = 16;
 const hex = (text: string): Buffer => Buffer.from(text.replace(/\s/g, ""), "hex");
 
 interface Message {
@@ -60,6 +62,40 @@ class Crypto {
     if (!octets.subarray(target + plain.length + TAG, target + plain.length + TAG + 16).every((o) => o === 0xa5))
       throw new Error("sealing wrote behind the tag");
     return Buffer.from(octets.subarray(target, target + plain.length + TAG));
+  }
+
+  /**
+   * Seals a run in place. @param texts all of one length but the last
+   * @param room octets between the space of one message and the next
+   */
+  sealRun(key: Buffer, counter: bigint, texts: readonly Buffer[], room: number, from = 0): Buffer[] {
+    const { octets, inner } = this.#rig;
+    const [len, lastLen] = [texts[0]?.length ?? 0, texts.at(-1)?.length ?? 0];
+    const stride = TUNNEL_HEAD + len + TAG + room;
+    const at = this.#a + from;
+    octets.fill(0xa5, at, at + stride * texts.length + TUNNEL_HEAD);
+    octets.set(key, this.#key);
+    for (const [i, text] of texts.entries()) octets.set(text, at + i * stride + TUNNEL_HEAD);
+    inner.aeadSealRun?.(this.#key, counter, at, stride, texts.length, len, lastLen);
+    return texts.map((text, i) => {
+      const start = at + i * stride;
+      const end = start + TUNNEL_HEAD + text.length + TAG;
+      const around = [octets.subarray(start, start + TUNNEL_HEAD), octets.subarray(end, end + room)];
+      if (!around.every((o) => o.every((octet) => octet === 0xa5)))
+        throw new Error("sealing a run wrote outside of messages");
+      return Buffer.from(octets.subarray(start + TUNNEL_HEAD, end));
+    });
+  }
+
+  /** What lies where open() with `to` puts plaintext. */
+  opened(to: number, len: number): Buffer {
+    return Buffer.from(this.#rig.octets.subarray(this.#a + to, this.#a + to + len));
+  }
+
+  /** The worker's Aead record: zeros when no message is at work. */
+  get record(): Buffer {
+    const { base } = this.#rig.switchMemory.plan.regions.AEADS;
+    return Buffer.from(this.#rig.octets.subarray(base, base + layout("Aead").size));
   }
 
   /** @returns the plaintext; undefined when the tag is wrong */
@@ -185,6 +221,10 @@ for (const build of ["debug", "test"] satisfies Build[]) {
         if (!isSame(t, c.tag(key, message), poly1305(key, message), `case ${i}`)) return;
       }
       t.pass("2,000 random ones");
+      for (const octet of [0xff, 0xfb]) {
+        const [key, message] = [Buffer.alloc(32, 0xff), Buffer.alloc(65_520, octet)];
+        t.strictSame(c.tag(key, message), poly1305(key, message), "limbs as large as they get, for long");
+      }
     });
 
     t.test("every length, every alignment, in place or not", async (t) => {
@@ -236,6 +276,66 @@ for (const build of ["debug", "test"] satisfies Build[]) {
         if (c.open({ ...message, aad: message.aad.subarray(1) }, sealed)) opened++;
         if (sealed.length > TAG && c.open(message, sealed.subarray(0, -1))) opened++;
         t.equal(opened, 0, `${len} octets, each changed once, and key, nonce and additional data`);
+      }
+    });
+
+    t.test("a run is sealed as its messages one by one", async (t) => {
+      const random = randomOf(56);
+      const lengths = [0, 1, 15, 16, 17, 64, 112, 191, 192, 193, 300, 447, 448, 449, 576, 703, 704, 705, 1390, 1408];
+      for (const [n, len] of lengths.entries()) {
+        for (const count of [1, 2, 3, 7]) {
+          const lastLen = count === 1 || n % 3 === 0 ? len : random() % (len + 1);
+          const texts = Array.from({ length: count }, (_, i) => content(random, i + 1 === count ? lastLen : len));
+          const key = content(random, 32);
+          // So that a carry goes through the counter.
+          const first = n % 2 === 0 ? 0xffff_fffen : BigInt(random());
+          const sealed = c.sealRun(key, first, texts, n % 4 === 0 ? 0 : random() % 40, random() % 16);
+          for (const [i, plain] of texts.entries()) {
+            const nonce = Buffer.alloc(12);
+            nonce.writeBigUInt64LE(first + BigInt(i), 4);
+            const message = { key, nonce, aad: Buffer.alloc(0), plain };
+            const what = `message ${i} of ${count}, ${plain.length} octets`;
+            if (!isSame(t, sealed[i], byNode(message), `${what}: OpenSSL`)) return;
+            if (!isSame(t, sealed[i], aeadSeal(key, nonce, message.aad, plain), `${what}: twin`)) return;
+          }
+        }
+      }
+      t.strictSame(c.sealRun(Buffer.alloc(32), 0n, [], 0), [], "none at all");
+      t.pass(`${lengths.length} lengths in runs of up to 7`);
+    });
+
+    t.test("nothing secret is left behind", async (t) => {
+      const random = randomOf(11);
+      for (const len of [0, 64, 192, 448, 500, 704, 1408]) {
+        const message = {
+          key: content(random, 32),
+          nonce: content(random, 12),
+          aad: Buffer.alloc(0),
+          plain: Buffer.alloc(len, 0x5a),
+        };
+        const sealed = c.seal(message);
+        t.ok(
+          c.record.every((o) => o === 0),
+          `after sealing ${len} octets`,
+        );
+        c.open(message, sealed);
+        t.ok(
+          c.record.every((o) => o === 0),
+          `after opening`,
+        );
+        c.sealRun(message.key, 1n, [message.plain, message.plain], 0);
+        t.ok(
+          c.record.every((o) => o === 0),
+          `after a run`,
+        );
+        const forged = Buffer.from(sealed);
+        forged.writeUInt8(forged.readUInt8(forged.length - 1) ^ 0x80, forged.length - 1);
+        t.equal(c.open(message, forged, 0, 0), undefined);
+        t.notOk(c.opened(0, len).includes(Buffer.alloc(16, 0x5a)), `no plaintext of a forged message of ${len}`);
+        t.ok(
+          c.record.every((o) => o === 0),
+          `nor keys`,
+        );
       }
     });
 

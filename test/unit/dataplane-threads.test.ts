@@ -52,7 +52,11 @@ t.test("a worker that dies is reported, its orders fail, and the others go on", 
   const memory = createMemory(module.heapBase, sizes);
   const tables = new Tables(memory);
   const failures: [number, Error][] = [];
-  const events = { gone: () => {}, failed: (worker: number, error: Error) => failures.push([worker, error]) };
+  const events = {
+    gone: () => {},
+    attention: () => {},
+    failed: (worker: number, error: Error) => failures.push([worker, error]),
+  };
   const hosts = await Promise.all([0, 1].map((w) => ThreadHost.start(kernelLink(), module, memory, w, events)));
   const [first, second] = hosts as [ThreadHost, ThreadHost];
   t.teardown(() => Promise.all(hosts.map((h) => h.stop())));

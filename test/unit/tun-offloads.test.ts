@@ -5,7 +5,7 @@ import { type Io, kernelLink, MemoryLink, MemoryNetwork, READY } from "@weft/tun
 import t from "tap";
 import { mapped, TestMemory } from "../tun/memory.js";
 import { runSanitized } from "../tun/sanitized.js";
-import { GSO, VNET_FRAME, VNET_HEADERS, vnet } from "../tun/vnet.js";
+import { GSO, TUN_HEADERS, VNET_FRAME, VNET_HEADERS, vnet } from "../tun/vnet.js";
 
 const { EAGAIN, EINVAL } = constants.errno;
 
@@ -225,6 +225,34 @@ t.test("the twin's devices take super-frames as a TAP does", async (t) => {
   t.equal(write(vnet({}), 1500, plainIo), 1510);
   t.equal(write(vnet({ type: GSO.TCPV4 }), VNET_FRAME, plainIo), -EINVAL, "a kernel that takes no TCP super-frames");
   t.equal(write(vnet({ type: GSO.UDP_L4, offset: 6 }), VNET_FRAME, plainIo), -EINVAL, "nor UDP ones");
+});
+
+t.test("the twin's TUNs count from the IP header, and have no MAC", async (t) => {
+  const link = new MemoryLink({ addresses: [] });
+  const device = link.openDevice({ kind: "tun", name: "wg0", vnetHdr: true });
+  device.setOffload({ checksum: true, tso4: true, tso6: true, uso: true });
+  link.configureDevice({ ifname: "wg0", mtu: 1440, addresses: ["10.20.0.1/24"], up: true });
+  t.match(link.deviceStats(device), { mac: "00:00:00:00:00:00", mtu: 1440, up: true });
+  t.throws(() => link.configureDevice({ ifname: "wg0", mac: "02:00:00:00:00:01" }), { code: "EOPNOTSUPP" });
+  const memory = new TestMemory();
+  const io = link.createIo(memory.octets, 0);
+  io.addPort(0, device.fd, true);
+  const write = (version: number, vnetHdr: Buffer): number => {
+    memory.clear();
+    memory.tap({ port: 0, frame: [payload(66, version << 4), payload(VNET_FRAME - 66)], vnetHdr });
+    io.send(1);
+    return memory.result(0);
+  };
+  for (const [what, header, verdict] of TUN_HEADERS) {
+    t.equal(write(4, header), verdict === "taken" ? VNET_FRAME + 10 : -EINVAL, what);
+  }
+  t.equal(write(6, Buffer.alloc(10)), VNET_FRAME + 10, "IPv6");
+  t.equal(write(5, Buffer.alloc(10)), -EINVAL, "neither");
+  const packet = payload(20_000, 0x45);
+  link.device("wg0").inject(packet, vnet({ type: GSO.TCPV4, start: 20 }));
+  io.poll(0);
+  t.equal(io.readPorts(8), 1);
+  t.ok(memory.received(0).octets.subarray(10).equals(packet), "a super-frame, without an Ethernet header");
 });
 
 t.test("a turn ends after 512 KiB too, so that super-frames do not keep the others waiting", async (t) => {

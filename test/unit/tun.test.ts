@@ -66,10 +66,13 @@ t.test("an operation that points outside of the memory gets -EFAULT and nothing 
       ],
       ["no iovec", () => memory.spoil(0, "iovCount", 0), -EINVAL],
       ["more iovecs than a call takes", () => memory.spoil(0, "iovCount", 65_535), -EINVAL],
-      ["a socket that cannot exist", () => memory.spoil(0, "dest", 32), -EFAULT],
+      ["a socket that cannot exist", () => memory.spoil(0, "dest", LIMIT.SENDERS), -EFAULT],
       ["a socket of 2^32-1", () => memory.spoil(0, "dest", 0xffff_ffff), -EFAULT],
       ["a socket nobody added", () => memory.spoil(0, "dest", 3), -EAFNOSUPPORT],
+      ["WireGuard's, which nobody added", () => memory.spoil(0, "dest", 32), -EAFNOSUPPORT],
       ["a family that is not the socket's", () => memory.spoil(0, "family", 6), -EAFNOSUPPORT],
+      ["a source address at the end", () => memory.spoil(0, "local", size - 15), -EFAULT],
+      ["a source address at 2^32-1", () => memory.spoil(0, "local", 0xffff_ffff), -EFAULT],
       ["an unknown kind", () => memory.spoil(0, "kind", 9), -EINVAL],
     ];
     for (const [what, spoil, result] of bad) {
@@ -89,8 +92,8 @@ t.test("an operation that points outside of the memory gets -EFAULT and nothing 
     t.equal(memory.counter("sys_sendmmsg") + memory.counter("sys_writev"), 0, `${kind}: no system call was made`);
     t.throws(() => io.send(memory.shared.plan.regions.TX_OPS.count + 1), `${kind}: more operations than there are`);
     t.throws(() => io.addPort(32, 0, true), { code: "EINVAL" }, `${kind}: no such port`);
-    t.throws(() => io.addReceiver(2, 0), `${kind}: no such receiver`);
-    t.throws(() => io.addSender(32, 0), `${kind}: no such sender`);
+    t.throws(() => io.addReceiver(4, 0), `${kind}: no such receiver`);
+    t.throws(() => io.addSender(LIMIT.SENDERS, 0), `${kind}: no such sender`);
     t.throws(() => io.removePort(1), { code: "ENOENT" }, `${kind}: removing what is not there`);
   }
 });
@@ -101,12 +104,13 @@ t.test("random operations never reach outside of the memory, and both Ios refuse
   const size = memory.octets.length;
   const edge = fc.oneof(fc.nat(size), fc.constantFrom(0, size - 1, size, 0xffff_fff0, 0xffff_ffff), fc.nat());
   const operation = fc.record({
-    dest: fc.constantFrom(0, 1, 15, 16, 32, 0xffff_ffff),
+    dest: fc.constantFrom(0, 1, 15, 16, 32, 33, 34, 0xffff_ffff),
     kind: fc.constantFrom(0, 1, 2, 2, 2, 3, 255),
     iovStart: fc.oneof(fc.nat(8), fc.nat(0xffff_ffff)),
     iovCount: fc.oneof(fc.nat(8), fc.nat(65_535)),
     gsoSize: fc.constantFrom(0, 0, 1, 7, 1400, 65_535),
     family: fc.constantFrom(4, 4, 4, 6, 0),
+    local: fc.oneof(fc.constant(0), edge),
   });
   const iov = fc.record({ off: edge, len: fc.oneof(fc.nat(64), edge) });
   const refused = new Set([-EFAULT, -EINVAL, -ENODEV, -EAFNOSUPPORT]);

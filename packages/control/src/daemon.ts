@@ -6,14 +6,13 @@
  */
 import { rmSync } from "node:fs";
 import type { RequestListener } from "node:http";
-import { isDeepStrictEqual } from "node:util";
 import { kernelLink, type Link, sdNotify, setParentDeathSignal } from "@weft/tun";
 import type { Config } from "./config/config.js";
 import { DEFAULT_FDB } from "./config/defaults.js";
 import { Dataplane } from "./dataplane/dataplane.js";
 import { removeRecorded } from "./dataplane/device.js";
 import type { DataplaneApi } from "./dataplane/types.js";
-import { describe, WeftError } from "./errors.js";
+import { WeftError } from "./errors.js";
 import { featuresText, switchedOff } from "./features.js";
 import { boundGarbage } from "./garbage.js";
 import type { ApiOptions } from "./http/api.js";
@@ -21,7 +20,9 @@ import { healthListener } from "./http/health.js";
 import { listenTcp, listenUnix, swappable } from "./http/listen.js";
 import type { Metrics } from "./http/metrics.js";
 import type { DaemonState } from "./http/status.js";
+import { keylogText } from "./keylog.js";
 import { errorFields, type Log, openLog } from "./log/log.js";
+import { reload } from "./reload.js";
 import { withNamespaceOf } from "./router/namespace.js";
 import { Router } from "./router/router.js";
 import { Watch } from "./router/watch.js";
@@ -89,7 +90,7 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
       metricsUrl = `http://${tcp.where}/metrics`;
     }
 
-    const dataplane = await startDataplane(config, log);
+    const dataplane = await startDataplane(config, log, failed);
     // Devices of a persistent data plane outlive a start that fails later on.
     undo.push(() => (store ? dataplane.park() : dataplane.close()));
     dataplane.on("event", (event) => {
@@ -104,6 +105,7 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
       dataplane,
       store,
       networks: config.networks,
+      peers: config.wireguard?.peers,
       vteps: config.vteps,
       log,
       removeDevice: (record) => withNamespaceOf(record, (netnsFd) => removeRecorded(kernelLink(), record, netnsFd)),
@@ -205,12 +207,13 @@ function openStore(directory: string, undo: (() => unknown)[], failed: (() => un
   return new StateStore(directory);
 }
 
-async function startDataplane(config: Config, log: Log): Promise<DataplaneApi> {
+async function startDataplane(config: Config, log: Log, failed: (() => unknown)[]): Promise<DataplaneApi> {
   const link = kernelLink();
   tryDevice(link);
-  const { limits } = config;
+  const { limits, wireguard } = config;
+  if (wireguard?.keylog !== undefined) await prepareKeylog(wireguard.keylog, log, failed);
   const underlay = config.underlay ?? defaultUnderlay(link, log);
-  const dataplane = await Dataplane.start({
+  const dataplane: DataplaneApi = await Dataplane.start({
     underlay,
     vxlanPort: config.vxlanPort,
     workers: config.workers,
@@ -220,33 +223,26 @@ async function startDataplane(config: Config, log: Log): Promise<DataplaneApi> {
     ...(limits.vteps === undefined ? {} : { vtepsMax: limits.vteps }),
     ...(limits.routes === undefined ? {} : { routesMax: limits.routes }),
     ...(limits.networks === undefined ? {} : { networksMax: limits.networks }),
+    ...(wireguard === undefined ? {} : { wireguard }),
   });
+  // The data plane has made of it what it needs.
+  wireguard?.privateKey.fill(0);
   const { features, socketBuffers, abi, warnings } = dataplane.info;
   log.info({ component: "dataplane" }, `kernel ${featuresText({ ...features }, switchedOff())}`);
   log.debug({ component: "dataplane", ...features, socketBuffers, abi }, "features");
   for (const warning of warnings) log.warn({ component: "dataplane" }, warning);
+  const own = dataplane.wireguard();
+  if (own) {
+    const { publicKey, listenPort, address, device, mtu, peers } = own;
+    log.info({ component: "wireguard", publicKey, listenPort, address, device, mtu, peers: peers.length }, "WireGuard");
+  }
   return dataplane;
 }
 
-/** Networks are what can change while frames flow; everything else of the file is for the next start. */
-async function reload(router: Router, before: Config, reread: () => Promise<Config>, log: Log): Promise<void> {
-  const component = "daemon";
-  try {
-    const config = await reread();
-    const { removed, set } = await router.reload(config.networks);
-    log.info({ component, networks: set, removed }, "configuration read again: networks are as the file says");
-    const { networks: _, ...now } = config;
-    const { networks: __, ...was } = before;
-    const later = Object.keys(now).filter(
-      (key) => !isDeepStrictEqual(now[key as keyof typeof now], was[key as keyof typeof was]),
-    );
-    if (later.length > 0) log.warn({ component }, `changed in the file, in force after a restart: ${later.join(", ")}`);
-  } catch (error) {
-    log.error(
-      { component, ...errorFields(log, error), err: describe(error) },
-      "configuration not taken over: all is as before",
-    );
-  }
+async function prepareKeylog(path: string, log: Log, failed: (() => unknown)[]): Promise<void> {
+  const { makeKeylog } = await import("./wireguard/key.js");
+  if (makeKeylog(path)) failed.push(() => rmSync(path, { force: true }));
+  log.warn({ component: "wireguard", keylog: path }, keylogText(path));
 }
 
 /** Without TAP devices nothing works: said at once, with the reason, not at the first attach. */

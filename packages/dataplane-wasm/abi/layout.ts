@@ -149,6 +149,8 @@ export interface MemorySizes {
   readonly fdbMax: number;
   /** IP addresses remembered from ARP and ND. */
   readonly neighboursMax: number;
+  /** WireGuard peers; 0 (default): no WireGuard, and no memory for it. */
+  readonly peersMax?: number;
 }
 
 export interface RegionPlan {
@@ -166,6 +168,14 @@ export interface MemoryPlan {
   readonly regions: Record<RegionName, RegionPlan>;
 }
 
+/** 64 KiB blocks of sealed messages: two batches, or one frame flooded to sixty peers. */
+const SEALED_BLOCKS = 64;
+/** Tunnel addresses of our own. */
+const OWN_ADDRESSES = 8;
+/** Prefixes in allowedIps and own tunnel addresses that there is room for. */
+const prefixesMax = (peersMax: number): number =>
+  peersMax > 0 ? LIMIT.PREFIXES_PER_PEER * peersMax + OWN_ADDRESSES : 0;
+
 const pow2 = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
 
 /**
@@ -175,6 +185,7 @@ const pow2 = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
  * @throws RangeError when the whole passes 4 GiB.
  */
 export function planMemory(sizes: MemorySizes, firstFree = 65_536): MemoryPlan {
+  const { peersMax = 0 } = sizes;
   const txMax = Math.max(2048, sizes.portsMax + sizes.vtepsMax + 256);
   const counts: Record<string, number> = {
     one: 1,
@@ -182,7 +193,14 @@ export function planMemory(sizes: MemorySizes, firstFree = 65_536): MemoryPlan {
     portsMax: sizes.portsMax,
     vtepsMax: sizes.vtepsMax,
     // One cell in two stays free: probe runs stay short. Port MACs, VTEP addresses and VNIs live here too.
-    routeCells: pow2(2 * (sizes.routesMax + sizes.portsMax + sizes.vtepsMax + sizes.networksMax)),
+    routeCells: pow2(
+      2 * (sizes.routesMax + sizes.portsMax + sizes.vtepsMax + sizes.networksMax + prefixesMax(peersMax)),
+    ),
+    peersMax: Math.max(1, peersMax),
+    // The present session, the one before, one that the peer has started and one that we have.
+    keysMax: Math.max(1, 4 * peersMax),
+    puntsMax: peersMax > 0 ? LIMIT.PUNTS_MAX : 1,
+    sealedMax: peersMax > 0 ? SEALED_BLOCKS : 1,
     fdbBuckets: pow2((2 * sizes.fdbMax) / LIMIT.FDB_CELLS),
     neighbourBuckets: pow2((2 * sizes.neighboursMax) / LIMIT.NEIGHBOUR_CELLS),
     counterCells: COUNTER_CELLS,

@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0xc93b2b66;
+@inline export const ABI_HASH: u32 = 0xfb5a60c1;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -54,6 +54,36 @@
 /** events a worker can hold for the main thread before it counts events_lost */
 // @ts-ignore: decorator
 @inline export const EVENTS_MAX: u32 = 0x400;
+/** UDP sending sockets of one worker: SOURCE_PORTS for IPv4, as many for IPv6, two of WireGuard */
+// @ts-ignore: decorator
+@inline export const SENDERS: u32 = 0x22;
+/** the first of those two: IPv4, then IPv6; they are WireGuard's receiving sockets too */
+// @ts-ignore: decorator
+@inline export const SENDER_WIREGUARD: u32 = 0x20;
+/** octets in front of sealed data: type, receiver index, counter (WireGuard paper §5.4.6) */
+// @ts-ignore: decorator
+@inline export const TUNNEL_HEAD: u32 = 0x10;
+/** octets of Poly1305 behind it */
+// @ts-ignore: decorator
+@inline export const TUNNEL_TAG: u32 = 0x10;
+/** handshake messages that can wait for the main thread before punt_full counts */
+// @ts-ignore: decorator
+@inline export const PUNTS_MAX: u32 = 0x100;
+/** octets of the longest of them, an initiation */
+// @ts-ignore: decorator
+@inline export const PUNT_LEN: u32 = 0x94;
+/** initiations in a tick from which on WireGuard is under load: mac2 is asked for, also in the next */
+// @ts-ignore: decorator
+@inline export const LOAD_PER_TICK: u32 = 0x80;
+/** allowed prefixes that there is room for, times the peers there may be */
+// @ts-ignore: decorator
+@inline export const PREFIXES_PER_PEER: u32 = 0x8;
+/** a peer's need of a session, or its new address, is told of at most once in this time */
+// @ts-ignore: decorator
+@inline export const PEER_QUIET_MS: u32 = 0x64;
+/** REJECT_AFTER_TIME: an older key neither seals nor opens (WireGuard paper §6.1) */
+// @ts-ignore: decorator
+@inline export const KEY_AGE_MS: u32 = 0x2bf20;
 /** words of 64 counters in the ring of a replay window: twice the 8,192 that may come late */
 // @ts-ignore: decorator
 @inline export const REPLAY_WORDS: u32 = 0x100;
@@ -99,7 +129,7 @@
 /** the network's own gateway address (reserved) */
 // @ts-ignore: decorator
 @inline export const KIND_GATEWAY: u32 = 0x3;
-/** a layer-3 peer (reserved) */
+/** a WireGuard peer; index is the peer index */
 // @ts-ignore: decorator
 @inline export const KIND_L3PEER: u32 = 0x4;
 /** drop and count */
@@ -123,6 +153,18 @@
 /** VNI → network index */
 // @ts-ignore: decorator
 @inline export const ROUTE_VNI: u32 = 0x5;
+/** source address inside the tunnel, of a network → VTEP index */
+// @ts-ignore: decorator
+@inline export const ROUTE_TUNNEL_VTEP: u32 = 0x6;
+/** one of our own addresses inside the tunnel */
+// @ts-ignore: decorator
+@inline export const ROUTE_TUNNEL: u32 = 0x7;
+/** allowed IPv4 prefix → WireGuard peer */
+// @ts-ignore: decorator
+@inline export const ROUTE_PEER4: u32 = 0x8;
+/** allowed IPv6 prefix → WireGuard peer */
+// @ts-ignore: decorator
+@inline export const ROUTE_PEER6: u32 = 0x9;
 /** nothing: it ended with a short piece, or something of its flow went past it */
 // @ts-ignore: decorator
 @inline export const JOIN_CLOSED: u32 = 0x0;
@@ -156,6 +198,45 @@
 /** VXLAN for a VNI of no network here; at most one a second per worker */
 // @ts-ignore: decorator
 @inline export const EVENT_REFUSED_VNI: u32 = 0x6;
+/** a peer's authenticated data came from another address, or to another of ours */
+// @ts-ignore: decorator
+@inline export const EVENT_ROAMED: u32 = 0x7;
+/** something was to be sent to a peer that has no usable key */
+// @ts-ignore: decorator
+@inline export const EVENT_NO_SESSION: u32 = 0x8;
+/** the first authenticated data of a key: the peer has it */
+// @ts-ignore: decorator
+@inline export const EVENT_KEY_USED: u32 = 0x9;
+/** a key has sealed as many messages as it should */
+// @ts-ignore: decorator
+@inline export const EVENT_KEY_WORN: u32 = 0xa;
+/** VXLAN over IPv4 */
+// @ts-ignore: decorator
+@inline export const RECEIVER_VXLAN4: u32 = 0x0;
+/** VXLAN over IPv6 */
+// @ts-ignore: decorator
+@inline export const RECEIVER_VXLAN6: u32 = 0x1;
+/** WireGuard over IPv4 */
+// @ts-ignore: decorator
+@inline export const RECEIVER_WIREGUARD4: u32 = 0x2;
+/** WireGuard over IPv6 */
+// @ts-ignore: decorator
+@inline export const RECEIVER_WIREGUARD6: u32 = 0x3;
+/** nobody uses the slot */
+// @ts-ignore: decorator
+@inline export const KEY_FREE: u32 = 0x0;
+/** the index is given out; there are no keys yet */
+// @ts-ignore: decorator
+@inline export const KEY_HANDSHAKE: u32 = 0x1;
+/** opens, and seals for the peer that names it */
+// @ts-ignore: decorator
+@inline export const KEY_VALID: u32 = 0x2;
+/** does neither; wiped when no worker can still be at it */
+// @ts-ignore: decorator
+@inline export const KEY_RETIRING: u32 = 0x3;
+/** under load and without a right mac2: deserves a cookie and no work */
+// @ts-ignore: decorator
+@inline export const PUNT_LOAD: u32 = 0x1;
 /** the datagram was longer than the slot (MSG_TRUNC) */
 // @ts-ignore: decorator
 @inline export const RX_TRUNCATED: u32 = 0x1;
@@ -183,15 +264,27 @@
 /** DHCP server answers from a port are dropped */
 // @ts-ignore: decorator
 @inline export const NETWORK_GUARD_DHCP: u32 = 0x10;
+/** VXLAN that did not come through a tunnel is dropped */
+// @ts-ignore: decorator
+@inline export const NETWORK_ENCRYPTED: u32 = 0x20;
 /** the record is in use */
 // @ts-ignore: decorator
 @inline export const PORT_USED: u32 = 0x1;
 /** frames are delivered to the port */
 // @ts-ignore: decorator
 @inline export const PORT_UP: u32 = 0x2;
+/** the TUN device of the tunnel addresses: IP packets, and no network */
+// @ts-ignore: decorator
+@inline export const PORT_L3: u32 = 0x4;
 /** the record is in use */
 // @ts-ignore: decorator
 @inline export const VTEP_USED: u32 = 0x1;
+/** the address lies inside the tunnel: what goes there is sealed, or dropped */
+// @ts-ignore: decorator
+@inline export const VTEP_TUNNEL: u32 = 0x2;
+/** the record is in use */
+// @ts-ignore: decorator
+@inline export const PEER_USED: u32 = 0x1;
 /** part of a fragmented packet: no ports in it, or only in the first */
 // @ts-ignore: decorator
 @inline export const L3_FRAGMENT: u32 = 0x1;
@@ -297,6 +390,51 @@
 /** copies that did not fit the transmit region (a network with too many members) */
 // @ts-ignore: decorator
 @inline export const DROP_NO_ROOM: u32 = 0x1f;
+/** for a WireGuard peer that there is no usable key for (a handshake is asked for), or for no peer any more */
+// @ts-ignore: decorator
+@inline export const DROP_NO_SESSION: u32 = 0x20;
+/** for a WireGuard peer whose address nobody has told and that has not yet written */
+// @ts-ignore: decorator
+@inline export const DROP_NO_ENDPOINT: u32 = 0x21;
+/** from the host to an address that no WireGuard peer's allowedIps cover */
+// @ts-ignore: decorator
+@inline export const DROP_NO_PEER: u32 = 0x22;
+/** VXLAN in clear for a network with encryption: required */
+// @ts-ignore: decorator
+@inline export const DROP_PLAINTEXT_REFUSED: u32 = 0x23;
+/** on the WireGuard port, but no message of WireGuard */
+// @ts-ignore: decorator
+@inline export const DROP_WIREGUARD_MESSAGE: u32 = 0x24;
+/** handshake message whose mac1 is wrong: its sender does not know our public key */
+// @ts-ignore: decorator
+@inline export const DROP_MAC1: u32 = 0x25;
+/** handshake message while too many wait for the control plane */
+// @ts-ignore: decorator
+@inline export const DROP_PUNT_FULL: u32 = 0x26;
+/** WireGuard message for a receiver index of no key here */
+// @ts-ignore: decorator
+@inline export const DROP_UNKNOWN_INDEX: u32 = 0x27;
+/** WireGuard data under a key that is older than 180 s, or is being wiped */
+// @ts-ignore: decorator
+@inline export const DROP_KEY_EXPIRED: u32 = 0x28;
+/** WireGuard data whose tag is wrong */
+// @ts-ignore: decorator
+@inline export const DROP_AUTH_FAILED: u32 = 0x29;
+/** WireGuard data whose counter was seen before, or is too old to tell */
+// @ts-ignore: decorator
+@inline export const DROP_REPLAY: u32 = 0x2a;
+/** authenticated data that is no whole IP packet, or VXLAN in fragments */
+// @ts-ignore: decorator
+@inline export const DROP_TUNNEL_PACKET: u32 = 0x2b;
+/** packet inside the tunnel whose source is not in the peer's allowedIps */
+// @ts-ignore: decorator
+@inline export const DROP_ALLOWED_IPS: u32 = 0x2c;
+/** packet inside the tunnel for an address that is not ours */
+// @ts-ignore: decorator
+@inline export const DROP_TUNNEL_ADDRESS: u32 = 0x2d;
+/** packet inside the tunnel for us that is neither VXLAN nor an echo request */
+// @ts-ignore: decorator
+@inline export const DROP_TUNNEL_PROTOCOL: u32 = 0x2e;
 /** frames read from ports */
 // @ts-ignore: decorator
 @inline export const COUNT_IN_EGRESS: u32 = 0x0;
@@ -357,48 +495,63 @@
 /** UDP_SEGMENT sends that the kernel refused and that went out as single datagrams */
 // @ts-ignore: decorator
 @inline export const COUNT_GSO_FALLBACKS: u32 = 0x13;
+/** handshake messages handed to the control plane */
+// @ts-ignore: decorator
+@inline export const COUNT_PUNTED: u32 = 0x14;
+/** initiations and responses that deserved only a cookie, because WireGuard was under load */
+// @ts-ignore: decorator
+@inline export const COUNT_UNDER_LOAD: u32 = 0x15;
+/** WireGuard data without data in it */
+// @ts-ignore: decorator
+@inline export const COUNT_KEEPALIVES: u32 = 0x16;
+/** WireGuard data messages sealed */
+// @ts-ignore: decorator
+@inline export const COUNT_SEALED: u32 = 0x17;
+/** WireGuard data messages opened */
+// @ts-ignore: decorator
+@inline export const COUNT_OPENED: u32 = 0x18;
 /** frames that a prefix route kept from being flooded */
 // @ts-ignore: decorator
-@inline export const COUNT_PREFIX_EGRESS: u32 = 0x14;
+@inline export const COUNT_PREFIX_EGRESS: u32 = 0x19;
 /** frames in all egress batches */
 // @ts-ignore: decorator
-@inline export const COUNT_BATCH_SUM_EGRESS: u32 = 0x15;
+@inline export const COUNT_BATCH_SUM_EGRESS: u32 = 0x1a;
 /** receive buffers in all ingress batches (one holds many datagrams after UDP_GRO) */
 // @ts-ignore: decorator
-@inline export const COUNT_BATCH_SUM_INGRESS: u32 = 0x16;
+@inline export const COUNT_BATCH_SUM_INGRESS: u32 = 0x1b;
 /** nanoseconds spent between two polls that brought frames */
 // @ts-ignore: decorator
-@inline export const COUNT_LOOP_NS: u32 = 0x17;
+@inline export const COUNT_LOOP_NS: u32 = 0x1c;
 /** loops that had work */
 // @ts-ignore: decorator
-@inline export const COUNT_LOOPS: u32 = 0x18;
+@inline export const COUNT_LOOPS: u32 = 0x1d;
 /** epoll_wait calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_POLL: u32 = 0x19;
+@inline export const COUNT_SYS_POLL: u32 = 0x1e;
 /** TAP read calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_READ: u32 = 0x1a;
+@inline export const COUNT_SYS_READ: u32 = 0x1f;
 /** TAP writev calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_WRITEV: u32 = 0x1b;
+@inline export const COUNT_SYS_WRITEV: u32 = 0x20;
 /** recvmmsg calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_RECVMMSG: u32 = 0x1c;
+@inline export const COUNT_SYS_RECVMMSG: u32 = 0x21;
 /** sendmmsg calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_SENDMMSG: u32 = 0x1d;
+@inline export const COUNT_SYS_SENDMMSG: u32 = 0x22;
 /** first drop cell; cell = DROP_BASE + reason * 2 + plane */
 // @ts-ignore: decorator
-@inline export const DROP_BASE: u32 = 0x1e;
+@inline export const DROP_BASE: u32 = 0x23;
 /** first cell of the batch histogram */
 // @ts-ignore: decorator
-@inline export const BATCH_BASE: u32 = 0x5e;
+@inline export const BATCH_BASE: u32 = 0x81;
 /** first cell of the loop time histogram */
 // @ts-ignore: decorator
-@inline export const LOOP_BASE: u32 = 0x70;
+@inline export const LOOP_BASE: u32 = 0x93;
 /** u64 cells of a worker's counter block */
 // @ts-ignore: decorator
-@inline export const COUNTER_CELLS: u32 = 0x80;
+@inline export const COUNTER_CELLS: u32 = 0xa8;
 /** Octet of the region table that holds the base of WORKER (Worker). */
 // @ts-ignore: decorator
 @inline export const REGION_WORKER: usize = 64;
@@ -414,57 +567,78 @@
 /** Octet of the region table that holds the base of ROUTES (Route). */
 // @ts-ignore: decorator
 @inline export const REGION_ROUTES: usize = 160;
+/** Octet of the region table that holds the base of TUNNEL (Tunnel). */
+// @ts-ignore: decorator
+@inline export const REGION_TUNNEL: usize = 184;
+/** Octet of the region table that holds the base of PEERS (Peer). */
+// @ts-ignore: decorator
+@inline export const REGION_PEERS: usize = 208;
+/** Octet of the region table that holds the base of KEYS (Key). */
+// @ts-ignore: decorator
+@inline export const REGION_KEYS: usize = 232;
 /** Octet of the region table that holds the base of FDB (FdbBucket). */
 // @ts-ignore: decorator
-@inline export const REGION_FDB: usize = 184;
+@inline export const REGION_FDB: usize = 256;
 /** Octet of the region table that holds the base of NEIGHBOURS (NeighbourBucket). */
 // @ts-ignore: decorator
-@inline export const REGION_NEIGHBOURS: usize = 208;
+@inline export const REGION_NEIGHBOURS: usize = 280;
 /** Octet of the region table that holds the base of PORT_LIVE (PortLive). */
 // @ts-ignore: decorator
-@inline export const REGION_PORT_LIVE: usize = 232;
+@inline export const REGION_PORT_LIVE: usize = 304;
 /** Octet of the region table that holds the base of COUNTERS (u64). */
 // @ts-ignore: decorator
-@inline export const REGION_COUNTERS: usize = 256;
+@inline export const REGION_COUNTERS: usize = 328;
 /** Octet of the region table that holds the base of PORT_COUNTERS (PortCounters). */
 // @ts-ignore: decorator
-@inline export const REGION_PORT_COUNTERS: usize = 280;
+@inline export const REGION_PORT_COUNTERS: usize = 352;
 /** Octet of the region table that holds the base of VTEP_COUNTERS (VtepCounters). */
 // @ts-ignore: decorator
-@inline export const REGION_VTEP_COUNTERS: usize = 304;
+@inline export const REGION_VTEP_COUNTERS: usize = 376;
 /** Octet of the region table that holds the base of NETWORK_COUNTERS (NetworkCounters). */
 // @ts-ignore: decorator
-@inline export const REGION_NETWORK_COUNTERS: usize = 328;
+@inline export const REGION_NETWORK_COUNTERS: usize = 400;
+/** Octet of the region table that holds the base of PEER_LIVE (PeerLive). */
+// @ts-ignore: decorator
+@inline export const REGION_PEER_LIVE: usize = 424;
+/** Octet of the region table that holds the base of PEER_COUNTERS (PeerCounters). */
+// @ts-ignore: decorator
+@inline export const REGION_PEER_COUNTERS: usize = 448;
+/** Octet of the region table that holds the base of PUNTS (Punt). */
+// @ts-ignore: decorator
+@inline export const REGION_PUNTS: usize = 472;
 /** Octet of the region table that holds the base of EVENTS (Event). */
 // @ts-ignore: decorator
-@inline export const REGION_EVENTS: usize = 352;
+@inline export const REGION_EVENTS: usize = 496;
 /** Octet of the region table that holds the base of RX_DESCS (RxDesc). */
 // @ts-ignore: decorator
-@inline export const REGION_RX_DESCS: usize = 376;
+@inline export const REGION_RX_DESCS: usize = 520;
 /** Octet of the region table that holds the base of TX_OPS (TxOp). */
 // @ts-ignore: decorator
-@inline export const REGION_TX_OPS: usize = 400;
+@inline export const REGION_TX_OPS: usize = 544;
 /** Octet of the region table that holds the base of IOVS (Iov). */
 // @ts-ignore: decorator
-@inline export const REGION_IOVS: usize = 424;
+@inline export const REGION_IOVS: usize = 568;
 /** Octet of the region table that holds the base of HEADERS (octets:192). */
 // @ts-ignore: decorator
-@inline export const REGION_HEADERS: usize = 448;
+@inline export const REGION_HEADERS: usize = 592;
 /** Octet of the region table that holds the base of ITEM_HEADS (octets:256). */
 // @ts-ignore: decorator
-@inline export const REGION_ITEM_HEADS: usize = 472;
+@inline export const REGION_ITEM_HEADS: usize = 616;
 /** Octet of the region table that holds the base of ITEMS (JoinItem). */
 // @ts-ignore: decorator
-@inline export const REGION_ITEMS: usize = 496;
+@inline export const REGION_ITEMS: usize = 640;
 /** Octet of the region table that holds the base of AEADS (Aead). */
 // @ts-ignore: decorator
-@inline export const REGION_AEADS: usize = 520;
+@inline export const REGION_AEADS: usize = 664;
 /** Octet of the region table that holds the base of BLAKE2S (Blake2s). */
 // @ts-ignore: decorator
-@inline export const REGION_BLAKE2S: usize = 544;
+@inline export const REGION_BLAKE2S: usize = 688;
+/** Octet of the region table that holds the base of SEALED (octets:65536). */
+// @ts-ignore: decorator
+@inline export const REGION_SEALED: usize = 712;
 /** Octet of the region table that holds the base of SLOTS (octets:69696). */
 // @ts-ignore: decorator
-@inline export const REGION_SLOTS: usize = 568;
+@inline export const REGION_SLOTS: usize = 736;
 
 /** Octet 0 of the memory. Written once at start, except generation. */
 // @ts-ignore: decorator
@@ -528,7 +702,9 @@ if (offsetof<Region>() != 24) ERROR("abi: size of Region");
 
 /** State of one worker between calls. Written by the worker; generation is read by the main thread. */
 // @ts-ignore: decorator
-@inline export const WORKER_SIZE: usize = 144;
+@inline export const WORKER_SIZE: usize = 216;
+// @ts-ignore: decorator
+@inline export const WORKER_TUNNEL_SOURCE: usize = 200;
 // @ts-ignore: decorator
 @unmanaged
 export class Worker {
@@ -566,7 +742,23 @@ export class Worker {
   clockMs: u32; // monotonic time when poll() last returned, modulo 2^32; written by the Io
   lastDst: u64; // FDB key of the destination that this egress call has looked up last; all ones: none
   lastOwner: u32; // what was found for it
-  pad: u32;
+  tunnel: u32; // address of the Tunnel record
+  peers: u32; // address of the Peer records
+  peerLive: u32; // address of this worker's PeerLive
+  peerCounters: u32; // address of this worker's PeerCounters
+  aead: u32; // address of this worker's Aead record
+  sealed: u32; // address of this worker's part of SEALED
+  sealedMax: u32; // octets of it
+  sealedUsed: u32; // octets of it that waiting operations name
+  opened: u32; // 1: the datagram that ingress was cut off at is opened already
+  loadTick: u32; // tick + 1 in which initiations are counted; 0: none yet
+  loadCount: u32; // initiations in it with a right mac1
+  loadUntil: u32; // tick + 1 up to which WireGuard is under load
+  puntHead: u32; // messages put into PUNTS, modulo 2^32 (atomic)
+  puntTail: u32; // messages taken from it (atomic, written by the main thread)
+  attention: u32; // 1: there is something the main thread should look at now (atomic, cleared by the main thread)
+  tunnelSource_0: u64;
+  tunnelSource_1: u64;
 }
 if (offsetof<Worker>("generation") != 0) ERROR("abi: Worker.generation");
 if (offsetof<Worker>("index") != 4) ERROR("abi: Worker.index");
@@ -602,8 +794,22 @@ if (offsetof<Worker>("itemHeads") != 120) ERROR("abi: Worker.itemHeads");
 if (offsetof<Worker>("clockMs") != 124) ERROR("abi: Worker.clockMs");
 if (offsetof<Worker>("lastDst") != 128) ERROR("abi: Worker.lastDst");
 if (offsetof<Worker>("lastOwner") != 136) ERROR("abi: Worker.lastOwner");
-if (offsetof<Worker>("pad") != 140) ERROR("abi: Worker.pad");
-if (offsetof<Worker>() != 144) ERROR("abi: size of Worker");
+if (offsetof<Worker>("tunnel") != 140) ERROR("abi: Worker.tunnel");
+if (offsetof<Worker>("peers") != 144) ERROR("abi: Worker.peers");
+if (offsetof<Worker>("peerLive") != 148) ERROR("abi: Worker.peerLive");
+if (offsetof<Worker>("peerCounters") != 152) ERROR("abi: Worker.peerCounters");
+if (offsetof<Worker>("aead") != 156) ERROR("abi: Worker.aead");
+if (offsetof<Worker>("sealed") != 160) ERROR("abi: Worker.sealed");
+if (offsetof<Worker>("sealedMax") != 164) ERROR("abi: Worker.sealedMax");
+if (offsetof<Worker>("sealedUsed") != 168) ERROR("abi: Worker.sealedUsed");
+if (offsetof<Worker>("opened") != 172) ERROR("abi: Worker.opened");
+if (offsetof<Worker>("loadTick") != 176) ERROR("abi: Worker.loadTick");
+if (offsetof<Worker>("loadCount") != 180) ERROR("abi: Worker.loadCount");
+if (offsetof<Worker>("loadUntil") != 184) ERROR("abi: Worker.loadUntil");
+if (offsetof<Worker>("puntHead") != 188) ERROR("abi: Worker.puntHead");
+if (offsetof<Worker>("puntTail") != 192) ERROR("abi: Worker.puntTail");
+if (offsetof<Worker>("attention") != 196) ERROR("abi: Worker.attention");
+if (offsetof<Worker>() != 216) ERROR("abi: size of Worker");
 
 /** One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 // @ts-ignore: decorator
@@ -611,11 +817,13 @@ if (offsetof<Worker>() != 144) ERROR("abi: size of Worker");
 // @ts-ignore: decorator
 @inline export const RX_DESC_ADDR: usize = 16;
 // @ts-ignore: decorator
+@inline export const RX_DESC_LOCAL: usize = 104;
+// @ts-ignore: decorator
 @unmanaged
 export class RxDesc {
   off: u32; // first octet received: virtio_net_hdr (TAP) or UDP payload
   len: u32; // octets received
-  source: u32; // TAP: port index; UDP: 0 for the IPv4 socket, 1 for the IPv6 socket
+  source: u32; // TAP: port index; UDP: RECEIVER
   segLen: u32; // UDP_GRO segment length; 0: one datagram
   addr_0: u64;
   addr_1: u64;
@@ -650,9 +858,9 @@ export class RxDesc {
   trace: u32; // reserved for tracing
   run: u32; // port index + 1 that the last datagram of this buffer went to, when the next may follow it; 0: it may not
   vtep: u32; // VTEP index + 1 that this buffer is from; 0: none
+  local_0: u64;
+  local_1: u64;
   reserved_0: u64;
-  reserved_1: u64;
-  reserved_2: u64;
 }
 if (offsetof<RxDesc>("off") != 0) ERROR("abi: RxDesc.off");
 if (offsetof<RxDesc>("len") != 4) ERROR("abi: RxDesc.len");
@@ -704,7 +912,7 @@ export class TxOp {
   kind: u8; // OP
   tos: u8; // UDP: outer TOS or traffic class
   segs: u16; // frames in this operation
-  dest: u32; // TAP: port index; UDP: sending socket, 0..15 IPv4, 16..31 IPv6
+  dest: u32; // TAP: port index; UDP: sending socket, 0..15 IPv4, 16..31 IPv6, SENDER_WIREGUARD IPv4, then IPv6
   iovStart: u32; // first iovec in this worker's Iov region
   iovCount: u16; // iovecs, 1..1023
   gsoSize: u16; // UDP_SEGMENT size; 0: one datagram
@@ -714,12 +922,12 @@ export class TxOp {
   family: u8; // UDP: 4 or 6
   plane: u8; // PLANE of the frame, for counting
   bytes: u32; // octets of the inner frames, for counting
-  owner: u32; // KIND << 24 | index of the port or VTEP to count for
+  owner: u32; // KIND << 24 | index of the port, VTEP or WireGuard peer to count for
   result: i32; // octets taken by the kernel, or -errno; written by the addon
   vnetHdr_0: u64;
   vnetHdr_1: u16;
   network: u16; // network index, for counting
-  pad: u32;
+  local: u32; // UDP: where the 16 octets of the source address lie (IP_PKTINFO); 0: the kernel chooses
 }
 if (offsetof<TxOp>("kind") != 0) ERROR("abi: TxOp.kind");
 if (offsetof<TxOp>("tos") != 1) ERROR("abi: TxOp.tos");
@@ -735,7 +943,7 @@ if (offsetof<TxOp>("bytes") != 36) ERROR("abi: TxOp.bytes");
 if (offsetof<TxOp>("owner") != 40) ERROR("abi: TxOp.owner");
 if (offsetof<TxOp>("result") != 44) ERROR("abi: TxOp.result");
 if (offsetof<TxOp>("network") != 58) ERROR("abi: TxOp.network");
-if (offsetof<TxOp>("pad") != 60) ERROR("abi: TxOp.pad");
+if (offsetof<TxOp>("local") != 60) ERROR("abi: TxOp.local");
 if (offsetof<TxOp>() != 64) ERROR("abi: size of TxOp");
 
 /** An operation that may still take further frames: a super-frame for a port, or a UDP_SEGMENT send. Lives until complete(). */
@@ -758,7 +966,8 @@ export class JoinItem {
   ipProto: u8; // TCP or UDP
   state: u8; // JOIN
   flags: u8; // PSH of the pieces: 8 or 0
-  pad: u64;
+  skip: u32; // octets in front of the packet that are not written: the made-up Ethernet header of a TUN packet
+  pad: u32;
 }
 if (offsetof<JoinItem>("op") != 0) ERROR("abi: JoinItem.op");
 if (offsetof<JoinItem>("key") != 4) ERROR("abi: JoinItem.key");
@@ -774,7 +983,8 @@ if (offsetof<JoinItem>("ipVersion") != 36) ERROR("abi: JoinItem.ipVersion");
 if (offsetof<JoinItem>("ipProto") != 37) ERROR("abi: JoinItem.ipProto");
 if (offsetof<JoinItem>("state") != 38) ERROR("abi: JoinItem.state");
 if (offsetof<JoinItem>("flags") != 39) ERROR("abi: JoinItem.flags");
-if (offsetof<JoinItem>("pad") != 40) ERROR("abi: JoinItem.pad");
+if (offsetof<JoinItem>("skip") != 40) ERROR("abi: JoinItem.skip");
+if (offsetof<JoinItem>("pad") != 44) ERROR("abi: JoinItem.pad");
 if (offsetof<JoinItem>() != 48) ERROR("abi: size of JoinItem");
 
 /** A piece of a frame to send. */
@@ -881,7 +1091,7 @@ export class Vtep {
   pad0: u8;
   addr_0: u64;
   addr_1: u64;
-  peer: u32; // WireGuard peer index + 1; 0: an underlay address
+  peer: u32; // VTEP_TUNNEL: WireGuard peer index + 1; 0: none covers the address any more
   pad1_0: u32;
   pad1_1: u64;
   pad1_2: u64;
@@ -1003,50 +1213,113 @@ if (offsetof<PortLive>() != 16) ERROR("abi: size of PortLive");
 
 /** One event for the main thread. */
 // @ts-ignore: decorator
-@inline export const EVENT_SIZE: usize = 48;
+@inline export const EVENT_SIZE: usize = 64;
 // @ts-ignore: decorator
 @inline export const EVENT_SOURCE: usize = 24;
+// @ts-ignore: decorator
+@inline export const EVENT_LOCAL: usize = 40;
 // @ts-ignore: decorator
 @unmanaged
 export class Event {
   kind: u32; // EVENT
-  network: u32; // network index; REFUSED_VNI: the VNI
+  network: u32; // network index; REFUSED_VNI: the VNI; KEY_*: the receiver index
   mac: u64; // the MAC
-  owner: u32; // KIND << 24 | index of where it is, or was for AGED and EVICTED
-  previous: u32; // MOVED: where it was
+  owner: u32; // KIND << 24 | index of where it is, or was for AGED and EVICTED; of the WireGuard peer
+  previous: u32; // MOVED: where it was; KEY_*: key slot
   source_0: u64;
   source_1: u64;
-  pad: u64;
+  local_0: u64;
+  local_1: u64;
+  port: u32; // ROAMED: outer source port
+  pad: u32;
 }
 if (offsetof<Event>("kind") != 0) ERROR("abi: Event.kind");
 if (offsetof<Event>("network") != 4) ERROR("abi: Event.network");
 if (offsetof<Event>("mac") != 8) ERROR("abi: Event.mac");
 if (offsetof<Event>("owner") != 16) ERROR("abi: Event.owner");
 if (offsetof<Event>("previous") != 20) ERROR("abi: Event.previous");
-if (offsetof<Event>("pad") != 40) ERROR("abi: Event.pad");
-if (offsetof<Event>() != 48) ERROR("abi: size of Event");
+if (offsetof<Event>("port") != 56) ERROR("abi: Event.port");
+if (offsetof<Event>("pad") != 60) ERROR("abi: Event.pad");
+if (offsetof<Event>() != 64) ERROR("abi: size of Event");
+
+/** Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames. */
+// @ts-ignore: decorator
+@inline export const PORT_COUNTERS_SIZE: usize = 32;
+// @ts-ignore: decorator
+@unmanaged
+export class PortCounters {
+  rxPackets: u64;
+  rxBytes: u64;
+  txPackets: u64;
+  txBytes: u64;
+}
+if (offsetof<PortCounters>("rxPackets") != 0) ERROR("abi: PortCounters.rxPackets");
+if (offsetof<PortCounters>("rxBytes") != 8) ERROR("abi: PortCounters.rxBytes");
+if (offsetof<PortCounters>("txPackets") != 16) ERROR("abi: PortCounters.txPackets");
+if (offsetof<PortCounters>("txBytes") != 24) ERROR("abi: PortCounters.txBytes");
+if (offsetof<PortCounters>() != 32) ERROR("abi: size of PortCounters");
+
+/** Traffic of a VTEP, one block per worker. Receive is into the switch. Octets of inner Ethernet frames. */
+// @ts-ignore: decorator
+@inline export const VTEP_COUNTERS_SIZE: usize = 32;
+// @ts-ignore: decorator
+@unmanaged
+export class VtepCounters {
+  rxPackets: u64;
+  rxBytes: u64;
+  txPackets: u64;
+  txBytes: u64;
+}
+if (offsetof<VtepCounters>("rxPackets") != 0) ERROR("abi: VtepCounters.rxPackets");
+if (offsetof<VtepCounters>("rxBytes") != 8) ERROR("abi: VtepCounters.rxBytes");
+if (offsetof<VtepCounters>("txPackets") != 16) ERROR("abi: VtepCounters.txPackets");
+if (offsetof<VtepCounters>("txBytes") != 24) ERROR("abi: VtepCounters.txBytes");
+if (offsetof<VtepCounters>() != 32) ERROR("abi: size of VtepCounters");
+
+/** Sums of a network that survive its ports, one block per worker. */
+// @ts-ignore: decorator
+@inline export const NETWORK_COUNTERS_SIZE: usize = 64;
+// @ts-ignore: decorator
+@unmanaged
+export class NetworkCounters {
+  rxPackets: u64; // frames from local ports
+  rxBytes: u64;
+  txPackets: u64; // frames to local ports
+  txBytes: u64;
+  fdbPorts: u64; // entries learned from ports minus those removed, modulo 2^64
+  fdbVteps: u64; // entries learned from VTEPs minus those removed, modulo 2^64
+  moves: u64; // MACs that changed place
+  evictions: u64; // MACs that made room for others
+}
+if (offsetof<NetworkCounters>("rxPackets") != 0) ERROR("abi: NetworkCounters.rxPackets");
+if (offsetof<NetworkCounters>("rxBytes") != 8) ERROR("abi: NetworkCounters.rxBytes");
+if (offsetof<NetworkCounters>("txPackets") != 16) ERROR("abi: NetworkCounters.txPackets");
+if (offsetof<NetworkCounters>("txBytes") != 24) ERROR("abi: NetworkCounters.txBytes");
+if (offsetof<NetworkCounters>("fdbPorts") != 32) ERROR("abi: NetworkCounters.fdbPorts");
+if (offsetof<NetworkCounters>("fdbVteps") != 40) ERROR("abi: NetworkCounters.fdbVteps");
+if (offsetof<NetworkCounters>("moves") != 48) ERROR("abi: NetworkCounters.moves");
+if (offsetof<NetworkCounters>("evictions") != 56) ERROR("abi: NetworkCounters.evictions");
+if (offsetof<NetworkCounters>() != 64) ERROR("abi: size of NetworkCounters");
 
 /** ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened. */
 // @ts-ignore: decorator
-@inline export const AEAD_SIZE: usize = 688;
+@inline export const AEAD_SIZE: usize = 960;
 // @ts-ignore: decorator
 @inline export const AEAD_MATRIX: usize = 0;
 // @ts-ignore: decorator
 @inline export const AEAD_H: usize = 64;
 // @ts-ignore: decorator
-@inline export const AEAD_R: usize = 104;
+@inline export const AEAD_R: usize = 96;
 // @ts-ignore: decorator
-@inline export const AEAD_R2: usize = 176;
+@inline export const AEAD_ADDEND: usize = 160;
 // @ts-ignore: decorator
-@inline export const AEAD_R3: usize = 248;
+@inline export const AEAD_BLOCK: usize = 176;
 // @ts-ignore: decorator
-@inline export const AEAD_R4: usize = 320;
+@inline export const AEAD_HEAD: usize = 192;
 // @ts-ignore: decorator
-@inline export const AEAD_ADDEND: usize = 392;
+@inline export const AEAD_TAIL: usize = 448;
 // @ts-ignore: decorator
-@inline export const AEAD_BLOCK: usize = 416;
-// @ts-ignore: decorator
-@inline export const AEAD_KEYSTREAM: usize = 432;
+@inline export const AEAD_ZEROS: usize = 704;
 // @ts-ignore: decorator
 @unmanaged
 export class Aead {
@@ -1062,7 +1335,6 @@ export class Aead {
   h_1: u64;
   h_2: u64;
   h_3: u64;
-  h_4: u64;
   r_0: u64;
   r_1: u64;
   r_2: u64;
@@ -1070,75 +1342,110 @@ export class Aead {
   r_4: u64;
   r_5: u64;
   r_6: u64;
-  r_7: u64;
-  r_8: u64;
-  r2_0: u64;
-  r2_1: u64;
-  r2_2: u64;
-  r2_3: u64;
-  r2_4: u64;
-  r2_5: u64;
-  r2_6: u64;
-  r2_7: u64;
-  r2_8: u64;
-  r3_0: u64;
-  r3_1: u64;
-  r3_2: u64;
-  r3_3: u64;
-  r3_4: u64;
-  r3_5: u64;
-  r3_6: u64;
-  r3_7: u64;
-  r3_8: u64;
-  r4_0: u64;
-  r4_1: u64;
-  r4_2: u64;
-  r4_3: u64;
-  r4_4: u64;
-  r4_5: u64;
-  r4_6: u64;
-  r4_7: u64;
-  r4_8: u64;
+  pad: u64;
   addend_0: u64;
   addend_1: u64;
-  pad: u64;
   block_0: u64;
   block_1: u64;
-  keystream_0: u64;
-  keystream_1: u64;
-  keystream_2: u64;
-  keystream_3: u64;
-  keystream_4: u64;
-  keystream_5: u64;
-  keystream_6: u64;
-  keystream_7: u64;
-  keystream_8: u64;
-  keystream_9: u64;
-  keystream_10: u64;
-  keystream_11: u64;
-  keystream_12: u64;
-  keystream_13: u64;
-  keystream_14: u64;
-  keystream_15: u64;
-  keystream_16: u64;
-  keystream_17: u64;
-  keystream_18: u64;
-  keystream_19: u64;
-  keystream_20: u64;
-  keystream_21: u64;
-  keystream_22: u64;
-  keystream_23: u64;
-  keystream_24: u64;
-  keystream_25: u64;
-  keystream_26: u64;
-  keystream_27: u64;
-  keystream_28: u64;
-  keystream_29: u64;
-  keystream_30: u64;
-  keystream_31: u64;
+  head_0: u64;
+  head_1: u64;
+  head_2: u64;
+  head_3: u64;
+  head_4: u64;
+  head_5: u64;
+  head_6: u64;
+  head_7: u64;
+  head_8: u64;
+  head_9: u64;
+  head_10: u64;
+  head_11: u64;
+  head_12: u64;
+  head_13: u64;
+  head_14: u64;
+  head_15: u64;
+  head_16: u64;
+  head_17: u64;
+  head_18: u64;
+  head_19: u64;
+  head_20: u64;
+  head_21: u64;
+  head_22: u64;
+  head_23: u64;
+  head_24: u64;
+  head_25: u64;
+  head_26: u64;
+  head_27: u64;
+  head_28: u64;
+  head_29: u64;
+  head_30: u64;
+  head_31: u64;
+  tail_0: u64;
+  tail_1: u64;
+  tail_2: u64;
+  tail_3: u64;
+  tail_4: u64;
+  tail_5: u64;
+  tail_6: u64;
+  tail_7: u64;
+  tail_8: u64;
+  tail_9: u64;
+  tail_10: u64;
+  tail_11: u64;
+  tail_12: u64;
+  tail_13: u64;
+  tail_14: u64;
+  tail_15: u64;
+  tail_16: u64;
+  tail_17: u64;
+  tail_18: u64;
+  tail_19: u64;
+  tail_20: u64;
+  tail_21: u64;
+  tail_22: u64;
+  tail_23: u64;
+  tail_24: u64;
+  tail_25: u64;
+  tail_26: u64;
+  tail_27: u64;
+  tail_28: u64;
+  tail_29: u64;
+  tail_30: u64;
+  tail_31: u64;
+  zeros_0: u64;
+  zeros_1: u64;
+  zeros_2: u64;
+  zeros_3: u64;
+  zeros_4: u64;
+  zeros_5: u64;
+  zeros_6: u64;
+  zeros_7: u64;
+  zeros_8: u64;
+  zeros_9: u64;
+  zeros_10: u64;
+  zeros_11: u64;
+  zeros_12: u64;
+  zeros_13: u64;
+  zeros_14: u64;
+  zeros_15: u64;
+  zeros_16: u64;
+  zeros_17: u64;
+  zeros_18: u64;
+  zeros_19: u64;
+  zeros_20: u64;
+  zeros_21: u64;
+  zeros_22: u64;
+  zeros_23: u64;
+  zeros_24: u64;
+  zeros_25: u64;
+  zeros_26: u64;
+  zeros_27: u64;
+  zeros_28: u64;
+  zeros_29: u64;
+  zeros_30: u64;
+  zeros_31: u64;
 }
-if (offsetof<Aead>("pad") != 408) ERROR("abi: Aead.pad");
-if (offsetof<Aead>() != 688) ERROR("abi: size of Aead");
+if (offsetof<Aead>("pad") != 152) ERROR("abi: Aead.pad");
+if (offsetof<Aead>() != 960) ERROR("abi: size of Aead");
 
 /** BLAKE2s at work: one per worker. */
 // @ts-ignore: decorator
@@ -1444,61 +1751,462 @@ export class Replay {
 if (offsetof<Replay>("next") != 0) ERROR("abi: Replay.next");
 if (offsetof<Replay>() != 2056) ERROR("abi: size of Replay");
 
-/** Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames. */
+/** WireGuard as a whole. Double-buffered; written by the main thread. */
 // @ts-ignore: decorator
-@inline export const PORT_COUNTERS_SIZE: usize = 32;
+@inline export const TUNNEL_SIZE: usize = 152;
+// @ts-ignore: decorator
+@inline export const TUNNEL_MAC1KEY: usize = 24;
+// @ts-ignore: decorator
+@inline export const TUNNEL_COOKIE_SECRET: usize = 56;
+// @ts-ignore: decorator
+@inline export const TUNNEL_SOURCE4: usize = 88;
+// @ts-ignore: decorator
+@inline export const TUNNEL_SOURCE6: usize = 104;
 // @ts-ignore: decorator
 @unmanaged
-export class PortCounters {
+export class Tunnel {
+  isOn: u32; // 1: there is a WireGuard interface
+  device: u32; // port index + 1 of the TUN device that has the tunnel addresses; 0: none
+  vxlanPort: u32; // UDP port of VXLAN inside the tunnel
+  pad: u32;
+  rekeyAfter: u64; // messages under one key after which KEY_WORN is told; at most 2^60 (REKEY_AFTER_MESSAGES)
+  mac1Key_0: u64;
+  mac1Key_1: u64;
+  mac1Key_2: u64;
+  mac1Key_3: u64;
+  cookieSecret_0: u64;
+  cookieSecret_1: u64;
+  cookieSecret_2: u64;
+  cookieSecret_3: u64;
+  source4_0: u64;
+  source4_1: u64;
+  source6_0: u64;
+  source6_1: u64;
+  v4Lens: u64; // bit n: allowedIps have an IPv4 prefix of length n (0..32)
+  v6Lens0: u64; // bit n: an IPv6 prefix of length n (0..63)
+  v6Lens1: u64; // the same for 64..127
+  v6Lens2: u64; // bit 0: an IPv6 prefix of length 128
+}
+if (offsetof<Tunnel>("isOn") != 0) ERROR("abi: Tunnel.isOn");
+if (offsetof<Tunnel>("device") != 4) ERROR("abi: Tunnel.device");
+if (offsetof<Tunnel>("vxlanPort") != 8) ERROR("abi: Tunnel.vxlanPort");
+if (offsetof<Tunnel>("pad") != 12) ERROR("abi: Tunnel.pad");
+if (offsetof<Tunnel>("rekeyAfter") != 16) ERROR("abi: Tunnel.rekeyAfter");
+if (offsetof<Tunnel>("v4Lens") != 120) ERROR("abi: Tunnel.v4Lens");
+if (offsetof<Tunnel>("v6Lens0") != 128) ERROR("abi: Tunnel.v6Lens0");
+if (offsetof<Tunnel>("v6Lens1") != 136) ERROR("abi: Tunnel.v6Lens1");
+if (offsetof<Tunnel>("v6Lens2") != 144) ERROR("abi: Tunnel.v6Lens2");
+if (offsetof<Tunnel>() != 152) ERROR("abi: size of Tunnel");
+
+/** A WireGuard peer. Double-buffered; written by the main thread. */
+// @ts-ignore: decorator
+@inline export const PEER_SIZE: usize = 64;
+// @ts-ignore: decorator
+@inline export const PEER_ADDR: usize = 16;
+// @ts-ignore: decorator
+@inline export const PEER_LOCAL: usize = 32;
+// @ts-ignore: decorator
+@unmanaged
+export class Peer {
+  flags: u32; // PEER bits
+  sendKey: u32; // key slot + 1 that seals; 0: none
+  port: u16; // UDP port of its endpoint, host order; 0: not known
+  family: u8; // 4 or 6
+  pad0: u8;
+  mtu: u32; // octets of the longest packet inside the tunnel that is not padded beyond
+  addr_0: u64;
+  addr_1: u64;
+  local_0: u64;
+  local_1: u64;
+  pad1_0: u64;
+  pad1_1: u64;
+}
+if (offsetof<Peer>("flags") != 0) ERROR("abi: Peer.flags");
+if (offsetof<Peer>("sendKey") != 4) ERROR("abi: Peer.sendKey");
+if (offsetof<Peer>("port") != 8) ERROR("abi: Peer.port");
+if (offsetof<Peer>("family") != 10) ERROR("abi: Peer.family");
+if (offsetof<Peer>("pad0") != 11) ERROR("abi: Peer.pad0");
+if (offsetof<Peer>("mtu") != 12) ERROR("abi: Peer.mtu");
+if (offsetof<Peer>() != 64) ERROR("abi: size of Peer");
+
+/** The two keys of a session. Written by the main thread while state is FREE or HANDSHAKE, then by workers as said. */
+// @ts-ignore: decorator
+@inline export const KEY_SIZE: usize = 2160;
+// @ts-ignore: decorator
+@inline export const KEY_SEND: usize = 40;
+// @ts-ignore: decorator
+@inline export const KEY_RECEIVE: usize = 72;
+// @ts-ignore: decorator
+@inline export const KEY_REPLAY: usize = 104;
+// @ts-ignore: decorator
+@unmanaged
+export class Key {
+  state: u32; // KEY (atomic)
+  local: u32; // receiver index that the peer writes: worker in the low octet, then 16 bits of slot, 8 random
+  remote: u32; // receiver index that we write
+  peer: u32; // peer index
+  bornMs: u32; // when the handshake ended, as Worker.nowMs
+  used: u32; // 1: authenticated data has come; written by the worker that receives
+  worn: u32; // 1: KEY_WORN was told (atomic)
+  pad: u32;
+  counter: u64; // messages sealed: the counter of the next (atomic)
+  send_0: u64;
+  send_1: u64;
+  send_2: u64;
+  send_3: u64;
+  receive_0: u64;
+  receive_1: u64;
+  receive_2: u64;
+  receive_3: u64;
+  replay_0: u64;
+  replay_1: u64;
+  replay_2: u64;
+  replay_3: u64;
+  replay_4: u64;
+  replay_5: u64;
+  replay_6: u64;
+  replay_7: u64;
+  replay_8: u64;
+  replay_9: u64;
+  replay_10: u64;
+  replay_11: u64;
+  replay_12: u64;
+  replay_13: u64;
+  replay_14: u64;
+  replay_15: u64;
+  replay_16: u64;
+  replay_17: u64;
+  replay_18: u64;
+  replay_19: u64;
+  replay_20: u64;
+  replay_21: u64;
+  replay_22: u64;
+  replay_23: u64;
+  replay_24: u64;
+  replay_25: u64;
+  replay_26: u64;
+  replay_27: u64;
+  replay_28: u64;
+  replay_29: u64;
+  replay_30: u64;
+  replay_31: u64;
+  replay_32: u64;
+  replay_33: u64;
+  replay_34: u64;
+  replay_35: u64;
+  replay_36: u64;
+  replay_37: u64;
+  replay_38: u64;
+  replay_39: u64;
+  replay_40: u64;
+  replay_41: u64;
+  replay_42: u64;
+  replay_43: u64;
+  replay_44: u64;
+  replay_45: u64;
+  replay_46: u64;
+  replay_47: u64;
+  replay_48: u64;
+  replay_49: u64;
+  replay_50: u64;
+  replay_51: u64;
+  replay_52: u64;
+  replay_53: u64;
+  replay_54: u64;
+  replay_55: u64;
+  replay_56: u64;
+  replay_57: u64;
+  replay_58: u64;
+  replay_59: u64;
+  replay_60: u64;
+  replay_61: u64;
+  replay_62: u64;
+  replay_63: u64;
+  replay_64: u64;
+  replay_65: u64;
+  replay_66: u64;
+  replay_67: u64;
+  replay_68: u64;
+  replay_69: u64;
+  replay_70: u64;
+  replay_71: u64;
+  replay_72: u64;
+  replay_73: u64;
+  replay_74: u64;
+  replay_75: u64;
+  replay_76: u64;
+  replay_77: u64;
+  replay_78: u64;
+  replay_79: u64;
+  replay_80: u64;
+  replay_81: u64;
+  replay_82: u64;
+  replay_83: u64;
+  replay_84: u64;
+  replay_85: u64;
+  replay_86: u64;
+  replay_87: u64;
+  replay_88: u64;
+  replay_89: u64;
+  replay_90: u64;
+  replay_91: u64;
+  replay_92: u64;
+  replay_93: u64;
+  replay_94: u64;
+  replay_95: u64;
+  replay_96: u64;
+  replay_97: u64;
+  replay_98: u64;
+  replay_99: u64;
+  replay_100: u64;
+  replay_101: u64;
+  replay_102: u64;
+  replay_103: u64;
+  replay_104: u64;
+  replay_105: u64;
+  replay_106: u64;
+  replay_107: u64;
+  replay_108: u64;
+  replay_109: u64;
+  replay_110: u64;
+  replay_111: u64;
+  replay_112: u64;
+  replay_113: u64;
+  replay_114: u64;
+  replay_115: u64;
+  replay_116: u64;
+  replay_117: u64;
+  replay_118: u64;
+  replay_119: u64;
+  replay_120: u64;
+  replay_121: u64;
+  replay_122: u64;
+  replay_123: u64;
+  replay_124: u64;
+  replay_125: u64;
+  replay_126: u64;
+  replay_127: u64;
+  replay_128: u64;
+  replay_129: u64;
+  replay_130: u64;
+  replay_131: u64;
+  replay_132: u64;
+  replay_133: u64;
+  replay_134: u64;
+  replay_135: u64;
+  replay_136: u64;
+  replay_137: u64;
+  replay_138: u64;
+  replay_139: u64;
+  replay_140: u64;
+  replay_141: u64;
+  replay_142: u64;
+  replay_143: u64;
+  replay_144: u64;
+  replay_145: u64;
+  replay_146: u64;
+  replay_147: u64;
+  replay_148: u64;
+  replay_149: u64;
+  replay_150: u64;
+  replay_151: u64;
+  replay_152: u64;
+  replay_153: u64;
+  replay_154: u64;
+  replay_155: u64;
+  replay_156: u64;
+  replay_157: u64;
+  replay_158: u64;
+  replay_159: u64;
+  replay_160: u64;
+  replay_161: u64;
+  replay_162: u64;
+  replay_163: u64;
+  replay_164: u64;
+  replay_165: u64;
+  replay_166: u64;
+  replay_167: u64;
+  replay_168: u64;
+  replay_169: u64;
+  replay_170: u64;
+  replay_171: u64;
+  replay_172: u64;
+  replay_173: u64;
+  replay_174: u64;
+  replay_175: u64;
+  replay_176: u64;
+  replay_177: u64;
+  replay_178: u64;
+  replay_179: u64;
+  replay_180: u64;
+  replay_181: u64;
+  replay_182: u64;
+  replay_183: u64;
+  replay_184: u64;
+  replay_185: u64;
+  replay_186: u64;
+  replay_187: u64;
+  replay_188: u64;
+  replay_189: u64;
+  replay_190: u64;
+  replay_191: u64;
+  replay_192: u64;
+  replay_193: u64;
+  replay_194: u64;
+  replay_195: u64;
+  replay_196: u64;
+  replay_197: u64;
+  replay_198: u64;
+  replay_199: u64;
+  replay_200: u64;
+  replay_201: u64;
+  replay_202: u64;
+  replay_203: u64;
+  replay_204: u64;
+  replay_205: u64;
+  replay_206: u64;
+  replay_207: u64;
+  replay_208: u64;
+  replay_209: u64;
+  replay_210: u64;
+  replay_211: u64;
+  replay_212: u64;
+  replay_213: u64;
+  replay_214: u64;
+  replay_215: u64;
+  replay_216: u64;
+  replay_217: u64;
+  replay_218: u64;
+  replay_219: u64;
+  replay_220: u64;
+  replay_221: u64;
+  replay_222: u64;
+  replay_223: u64;
+  replay_224: u64;
+  replay_225: u64;
+  replay_226: u64;
+  replay_227: u64;
+  replay_228: u64;
+  replay_229: u64;
+  replay_230: u64;
+  replay_231: u64;
+  replay_232: u64;
+  replay_233: u64;
+  replay_234: u64;
+  replay_235: u64;
+  replay_236: u64;
+  replay_237: u64;
+  replay_238: u64;
+  replay_239: u64;
+  replay_240: u64;
+  replay_241: u64;
+  replay_242: u64;
+  replay_243: u64;
+  replay_244: u64;
+  replay_245: u64;
+  replay_246: u64;
+  replay_247: u64;
+  replay_248: u64;
+  replay_249: u64;
+  replay_250: u64;
+  replay_251: u64;
+  replay_252: u64;
+  replay_253: u64;
+  replay_254: u64;
+  replay_255: u64;
+  replay_256: u64;
+}
+if (offsetof<Key>("state") != 0) ERROR("abi: Key.state");
+if (offsetof<Key>("local") != 4) ERROR("abi: Key.local");
+if (offsetof<Key>("remote") != 8) ERROR("abi: Key.remote");
+if (offsetof<Key>("peer") != 12) ERROR("abi: Key.peer");
+if (offsetof<Key>("bornMs") != 16) ERROR("abi: Key.bornMs");
+if (offsetof<Key>("used") != 20) ERROR("abi: Key.used");
+if (offsetof<Key>("worn") != 24) ERROR("abi: Key.worn");
+if (offsetof<Key>("pad") != 28) ERROR("abi: Key.pad");
+if (offsetof<Key>("counter") != 32) ERROR("abi: Key.counter");
+if (offsetof<Key>() != 2160) ERROR("abi: size of Key");
+
+/** When something last happened with a peer, as Worker.nowMs (0: never), one block per worker. Timers run on the main thread. */
+// @ts-ignore: decorator
+@inline export const PEER_LIVE_SIZE: usize = 24;
+// @ts-ignore: decorator
+@unmanaged
+export class PeerLive {
+  sentMs: u32; // authenticated message sent
+  sentDataMs: u32; // the same, with data in it
+  receivedMs: u32; // authenticated message received
+  receivedDataMs: u32; // the same, with data in it
+  askedMs: u32; // NO_SESSION told
+  roamedMs: u32; // ROAMED told
+}
+if (offsetof<PeerLive>("sentMs") != 0) ERROR("abi: PeerLive.sentMs");
+if (offsetof<PeerLive>("sentDataMs") != 4) ERROR("abi: PeerLive.sentDataMs");
+if (offsetof<PeerLive>("receivedMs") != 8) ERROR("abi: PeerLive.receivedMs");
+if (offsetof<PeerLive>("receivedDataMs") != 12) ERROR("abi: PeerLive.receivedDataMs");
+if (offsetof<PeerLive>("askedMs") != 16) ERROR("abi: PeerLive.askedMs");
+if (offsetof<PeerLive>("roamedMs") != 20) ERROR("abi: PeerLive.roamedMs");
+if (offsetof<PeerLive>() != 24) ERROR("abi: size of PeerLive");
+
+/** Traffic of a WireGuard peer, one block per worker. Data messages; octets of UDP payload, as `wg show` counts. */
+// @ts-ignore: decorator
+@inline export const PEER_COUNTERS_SIZE: usize = 32;
+// @ts-ignore: decorator
+@unmanaged
+export class PeerCounters {
   rxPackets: u64;
   rxBytes: u64;
   txPackets: u64;
   txBytes: u64;
 }
-if (offsetof<PortCounters>("rxPackets") != 0) ERROR("abi: PortCounters.rxPackets");
-if (offsetof<PortCounters>("rxBytes") != 8) ERROR("abi: PortCounters.rxBytes");
-if (offsetof<PortCounters>("txPackets") != 16) ERROR("abi: PortCounters.txPackets");
-if (offsetof<PortCounters>("txBytes") != 24) ERROR("abi: PortCounters.txBytes");
-if (offsetof<PortCounters>() != 32) ERROR("abi: size of PortCounters");
+if (offsetof<PeerCounters>("rxPackets") != 0) ERROR("abi: PeerCounters.rxPackets");
+if (offsetof<PeerCounters>("rxBytes") != 8) ERROR("abi: PeerCounters.rxBytes");
+if (offsetof<PeerCounters>("txPackets") != 16) ERROR("abi: PeerCounters.txPackets");
+if (offsetof<PeerCounters>("txBytes") != 24) ERROR("abi: PeerCounters.txBytes");
+if (offsetof<PeerCounters>() != 32) ERROR("abi: size of PeerCounters");
 
-/** Traffic of a VTEP, one block per worker. Receive is into the switch. Octets of inner Ethernet frames. */
+/** A handshake message for the main thread. */
 // @ts-ignore: decorator
-@inline export const VTEP_COUNTERS_SIZE: usize = 32;
+@inline export const PUNT_SIZE: usize = 200;
+// @ts-ignore: decorator
+@inline export const PUNT_ADDR: usize = 16;
+// @ts-ignore: decorator
+@inline export const PUNT_LOCAL: usize = 32;
+// @ts-ignore: decorator
+@inline export const PUNT_MESSAGE: usize = 48;
 // @ts-ignore: decorator
 @unmanaged
-export class VtepCounters {
-  rxPackets: u64;
-  rxBytes: u64;
-  txPackets: u64;
-  txBytes: u64;
+export class Punt {
+  len: u32; // octets of it
+  flags: u32; // PUNT bits
+  source: u32; // RECEIVER
+  port: u32; // outer source port
+  addr_0: u64;
+  addr_1: u64;
+  local_0: u64;
+  local_1: u64;
+  message_0: u64;
+  message_1: u64;
+  message_2: u64;
+  message_3: u64;
+  message_4: u64;
+  message_5: u64;
+  message_6: u64;
+  message_7: u64;
+  message_8: u64;
+  message_9: u64;
+  message_10: u64;
+  message_11: u64;
+  message_12: u64;
+  message_13: u64;
+  message_14: u64;
+  message_15: u64;
+  message_16: u64;
+  message_17: u64;
+  message_18: u64;
 }
-if (offsetof<VtepCounters>("rxPackets") != 0) ERROR("abi: VtepCounters.rxPackets");
-if (offsetof<VtepCounters>("rxBytes") != 8) ERROR("abi: VtepCounters.rxBytes");
-if (offsetof<VtepCounters>("txPackets") != 16) ERROR("abi: VtepCounters.txPackets");
-if (offsetof<VtepCounters>("txBytes") != 24) ERROR("abi: VtepCounters.txBytes");
-if (offsetof<VtepCounters>() != 32) ERROR("abi: size of VtepCounters");
-
-/** Sums of a network that survive its ports, one block per worker. */
-// @ts-ignore: decorator
-@inline export const NETWORK_COUNTERS_SIZE: usize = 64;
-// @ts-ignore: decorator
-@unmanaged
-export class NetworkCounters {
-  rxPackets: u64; // frames from local ports
-  rxBytes: u64;
-  txPackets: u64; // frames to local ports
-  txBytes: u64;
-  fdbPorts: u64; // entries learned from ports minus those removed, modulo 2^64
-  fdbVteps: u64; // entries learned from VTEPs minus those removed, modulo 2^64
-  moves: u64; // MACs that changed place
-  evictions: u64; // MACs that made room for others
-}
-if (offsetof<NetworkCounters>("rxPackets") != 0) ERROR("abi: NetworkCounters.rxPackets");
-if (offsetof<NetworkCounters>("rxBytes") != 8) ERROR("abi: NetworkCounters.rxBytes");
-if (offsetof<NetworkCounters>("txPackets") != 16) ERROR("abi: NetworkCounters.txPackets");
-if (offsetof<NetworkCounters>("txBytes") != 24) ERROR("abi: NetworkCounters.txBytes");
-if (offsetof<NetworkCounters>("fdbPorts") != 32) ERROR("abi: NetworkCounters.fdbPorts");
-if (offsetof<NetworkCounters>("fdbVteps") != 40) ERROR("abi: NetworkCounters.fdbVteps");
-if (offsetof<NetworkCounters>("moves") != 48) ERROR("abi: NetworkCounters.moves");
-if (offsetof<NetworkCounters>("evictions") != 56) ERROR("abi: NetworkCounters.evictions");
-if (offsetof<NetworkCounters>() != 64) ERROR("abi: size of NetworkCounters");
+if (offsetof<Punt>("len") != 0) ERROR("abi: Punt.len");
+if (offsetof<Punt>("flags") != 4) ERROR("abi: Punt.flags");
+if (offsetof<Punt>("source") != 8) ERROR("abi: Punt.source");
+if (offsetof<Punt>("port") != 12) ERROR("abi: Punt.port");
+if (offsetof<Punt>() != 200) ERROR("abi: size of Punt");

@@ -117,17 +117,24 @@ export function aeadOpen(
 ): bool {
   return aead.open(region(REGION_AEADS).base, key, nonceHead, nonce, aad, aadLen, from, to, len);
 }
+/** Seals a run of messages; see crypto/aead.ts. */
+export function aeadSealRun(
+  key: usize, counter: u64, at: usize, stride: usize, count: u32, len: u32, lastLen: u32,
+): void {
+  aead.sealRun(region(REGION_AEADS).base, key, counter, at, stride, count, len, lastLen);
+}
 /** Tag of any message under a one-time key: a last block that is not whole gets its 1 here (RFC 8439 §2.5.1). */
 export function poly1305Tag(key: usize, p: usize, len: u32, tag: usize): void {
   const s = <usize>region(REGION_AEADS).base;
-  poly1305.begin(s, key);
-  const rest = poly1305.blocks(s, p, len);
   const left = len & 15;
+  const rest = p + len - left;
+  poly1305.begin(s, key);
+  poly1305.blocks(s, p, rest, poly1305.WHOLE);
   if (left != 0) {
     v128.store(tag, i64x2.splat(0));
     memory.copy(tag, rest, left);
     store<u8>(tag + left, 1);
-    poly1305.block(s, tag, 0);
+    poly1305.blocks(s, tag, tag + 16, 0);
   }
   poly1305.finish(s, tag);
 }

@@ -20,14 +20,15 @@ import { address, elementAddress, type SwitchMemory } from "./instance.js";
 
 /** A block of named u64 counters as numbers, exact below 2^53. */
 export type Block = Readonly<Record<string, number>>;
-export type CounterBlock = "PORT_COUNTERS" | "VTEP_COUNTERS" | "NETWORK_COUNTERS";
+export type CounterBlock = "PORT_COUNTERS" | "VTEP_COUNTERS" | "NETWORK_COUNTERS" | "PEER_COUNTERS";
 const BLOCK_STRUCT = {
   PORT_COUNTERS: "PortCounters",
   VTEP_COUNTERS: "VtepCounters",
   NETWORK_COUNTERS: "NetworkCounters",
+  PEER_COUNTERS: "PeerCounters",
 };
 
-export type SwitchEvent = EntryEvent | RefusedEvent;
+export type SwitchEvent = EntryEvent | RefusedEvent | PeerEvent;
 /** A learned MAC came, moved or went. */
 export interface EntryEvent {
   readonly kind: "learned" | "moved" | "aged" | "evicted";
@@ -44,6 +45,20 @@ export interface RefusedEvent {
   /** Four words of the outer source address, IPv4 mapped into IPv6. */
   readonly source: readonly [number, number, number, number];
 }
+/** Something about a WireGuard peer that the control plane has to act on. */
+export interface PeerEvent {
+  readonly kind: "roamed" | "no_session" | "key_used" | "key_worn";
+  readonly peer: number;
+  /** key_*: key slot, and the receiver index it had. */
+  readonly slot: number;
+  readonly receiver: number;
+  /** roamed: outer source address and port, and the address of ours that was written to (all zero: not known). */
+  readonly address: Words;
+  readonly port: number;
+  readonly local: Words;
+}
+/** Four words of an address, IPv4 mapped into IPv6. */
+type Words = readonly [number, number, number, number];
 /** What an entry points to. */
 export interface Owner {
   readonly kind: number;
@@ -69,6 +84,12 @@ export interface NeighbourRow {
 const REFUSED_NAMES = new Map<number, RefusedEvent["kind"]>([
   [ENUM.EVENT.REFUSED_VTEP, "unknown_vtep"],
   [ENUM.EVENT.REFUSED_VNI, "unknown_vni"],
+]);
+const PEER_NAMES = new Map<number, PeerEvent["kind"]>([
+  [ENUM.EVENT.ROAMED, "roamed"],
+  [ENUM.EVENT.NO_SESSION, "no_session"],
+  [ENUM.EVENT.KEY_USED, "key_used"],
+  [ENUM.EVENT.KEY_WORN, "key_worn"],
 ]);
 const EVENT_NAMES = new Map<number, EntryEvent["kind"]>([
   [ENUM.EVENT.LEARNED, "learned"],
@@ -159,10 +180,26 @@ export class CounterReader {
       for (; tail !== head; tail = (tail + 1) >>> 0) {
         const event = elementAddress(this.#memory, "EVENTS", tail & (LIMIT.EVENTS_MAX - 1), worker) >>> 2;
         const word = (field: string, more = 0): number => (words[event + at(field) + more] as number) >>> 0;
+        const address = (field: string): Words => {
+          const part = (i: number): number => swapped(word(field, i));
+          return [part(0), part(1), part(2), part(3)];
+        };
         const refused = REFUSED_NAMES.get(word("kind"));
         if (refused) {
-          const part = (i: number): number => swapped(word("source", i));
-          out.push({ kind: refused, network: word("network"), source: [part(0), part(1), part(2), part(3)] });
+          out.push({ kind: refused, network: word("network"), source: address("source") });
+          continue;
+        }
+        const about = PEER_NAMES.get(word("kind"));
+        if (about) {
+          out.push({
+            kind: about,
+            peer: ownerOf(word("owner")).index,
+            slot: word("previous"),
+            receiver: word("network"),
+            address: address("source"),
+            port: word("port"),
+            local: address("local"),
+          });
           continue;
         }
         const kind = EVENT_NAMES.get(word("kind"));

@@ -14,6 +14,7 @@ export {
   macText,
   type NeighbourRow,
   type Owner,
+  type PeerEvent,
   type RefusedEvent,
   type SwitchEvent,
 } from "./counters.js";
@@ -27,6 +28,10 @@ export {
   type SwitchMemory,
   type SwitchModule,
 } from "./instance.js";
+export { KeySlots } from "./key-slots.js";
+export { clearPeerTimes, type PeerTimes, readPeerTimes } from "./peer-live.js";
+export { type Punt, Punts } from "./punts.js";
 export { type Key, routeHash } from "./route-hash.js";
 export { type NetworkRow, type PortRow, type RouteRow, Tables, type Target, type VtepRow } from "./tables.js";
+export type { AllowedRow, EndpointRow, TunnelRow } from "./tunnel-tables.js";
 export type { WasmMemory, WasmModule } from "./webassembly.js";

@@ -9,9 +9,11 @@ import { ENUM, layout, offsetOf } from "../abi/index.js";
 import { Image } from "./image.js";
 import { Indexes } from "./indexes.js";
 import { elementAddress, type SwitchMemory } from "./instance.js";
+import { lengthBits } from "./prefix-lengths.js";
 import { Publication } from "./publication.js";
 import { RouteCells } from "./route-cells.js";
 import type { Key } from "./route-hash.js";
+import { octetsOf, TunnelTables } from "./tunnel-tables.js";
 
 export interface NetworkRow {
   /** NETWORK bits except USED. */
@@ -39,6 +41,8 @@ export interface VtepRow {
   readonly address: Key;
   readonly family: 4 | 6;
   readonly port: number;
+  /** The address lies inside the tunnel: the WireGuard peer that covers it, or undefined when none does any more. */
+  readonly tunnel?: { readonly peer: number | undefined } | undefined;
 }
 export interface RouteRow {
   readonly kind: "mac" | "ipv4" | "ipv6";
@@ -66,13 +70,6 @@ interface Prefixes {
 const routeTag = (kind: number, length: number, network: number): number =>
   ((kind << 24) | (length << 16) | network) >>> 0;
 const macNumber = (mac: Key): bigint => (BigInt(mac[2]) << 32n) | BigInt(mac[3]);
-function octets(key: Key): Uint8Array {
-  const out = new Uint8Array(16);
-  const view = new DataView(out.buffer);
-  for (const [i, word] of key.entries()) view.setUint32(4 * i, word);
-  return out;
-}
-
 export class Tables {
   readonly #memory: SwitchMemory;
   readonly #networks: Image;
@@ -87,7 +84,9 @@ export class Tables {
   /** Of the present or coming use of each port index. */
   readonly #portGenerations = new Map<number, number>();
   readonly #portMembers = new Map<number, Member & { mac: Key }>();
-  readonly #vtepMembers = new Map<number, Member & { address: Key }>();
+  readonly #vtepMembers = new Map<number, Member & { address: Key; kind: number }>();
+  /** WireGuard's part. */
+  readonly tunnel: TunnelTables;
 
   constructor(memory: SwitchMemory) {
     const { sizes } = memory.plan;
@@ -101,7 +100,9 @@ export class Tables {
     this.#networkIndexes = new Indexes(sizes.networksMax);
     this.#portIndexes = new Indexes(sizes.portsMax);
     this.#vtepIndexes = new Indexes(sizes.vtepsMax);
-    this.#publication = new Publication(memory, [this.#networks, this.#ports, this.#vteps, routes]);
+    this.tunnel = new TunnelTables(memory, this.#routes);
+    const own = [this.#networks, this.#ports, this.#vteps, routes];
+    this.#publication = new Publication(memory, [...own, ...this.tunnel.images]);
   }
 
   get generation(): number {
@@ -168,6 +169,16 @@ export class Tables {
     this.#routes.set(routeTag(ROUTE.MAC, 0, network), mac, ((KIND.PORT << 24) | index) >>> 0, generation);
     this.#portMembers.set(index, { generation, network, mac });
   }
+  /** Writes the TUN device under an index that was reserved for it: a port of no network. */
+  addTunnelPort(index: number, mtu: number): void {
+    this.#ports.clear(index);
+    this.#ports.put(index, {
+      flags: PORT.USED | PORT.UP | PORT.L3,
+      generation: this.#portGenerations.get(index) as number,
+      mtu,
+    });
+    this.tunnel.setDevice(index);
+  }
   /** Whether floods go to a port; nothing happens when it is not in the tables. */
   setPortUp(index: number, up: boolean): void {
     if (this.#portMembers.has(index)) this.#ports.put(index, { flags: up ? PORT.USED | PORT.UP : PORT.USED });
@@ -200,29 +211,35 @@ export class Tables {
     const taken = this.#vtepIndexes.take();
     if (!taken) return undefined;
     const { index, generation } = taken;
-    const { network, address, family, port } = row;
+    const { network, address, family, port, tunnel } = row;
+    const kind = tunnel ? ROUTE.TUNNEL_VTEP : ROUTE.VTEP;
     this.#vteps.clear(index);
     this.#vteps.put(index, {
-      flags: VTEP.USED,
+      flags: tunnel ? VTEP.USED | VTEP.TUNNEL : VTEP.USED,
+      peer: tunnel?.peer === undefined ? 0 : tunnel.peer + 1,
       network,
       generation,
       next: this.#networks.u32(network, "vtepHead"),
       port,
       family,
-      addr: octets(address),
+      addr: octetsOf(address),
     });
     this.#networks.put(network, { vtepHead: index + 1, fanout: this.#networks.u32(network, "fanout") + 1 });
-    this.#routes.set(routeTag(ROUTE.VTEP, 0, network), address, ((KIND.VTEP << 24) | index) >>> 0, generation);
-    this.#vtepMembers.set(index, { generation, network, address });
+    this.#routes.set(routeTag(kind, 0, network), address, ((KIND.VTEP << 24) | index) >>> 0, generation);
+    this.#vtepMembers.set(index, { generation, network, address, kind });
     return index;
   }
   removeVtep(index: number): void {
     const member = this.#vtepMembers.get(index);
     if (!member) return;
     this.#vtepMembers.delete(index);
-    this.#routes.delete(routeTag(ROUTE.VTEP, 0, member.network), member.address);
+    this.#routes.delete(routeTag(member.kind, 0, member.network), member.address);
     this.#unlink(this.#vteps, "vtepHead", index, member.network);
     this.#vteps.clear(index);
+  }
+  /** Another WireGuard peer covers the address of a VTEP inside the tunnel, or none does. */
+  setVtepPeer(index: number, peer: number | undefined): void {
+    if (this.#vtepMembers.has(index)) this.#vteps.put(index, { peer: peer === undefined ? 0 : peer + 1 });
   }
   releaseVtep(index: number): void {
     this.#vtepIndexes.release(index);
@@ -255,8 +272,7 @@ export class Tables {
     const now = (counts[row.length] as number) + by;
     counts[row.length] = now;
     if (now > 1 || (now === 1 && by < 0)) return;
-    const bits = (from: number): bigint =>
-      counts.slice(from, from + 64).reduce((set, n, i) => (n > 0 ? set | (1n << BigInt(i)) : set), 0n);
+    const bits = (from: number): bigint => lengthBits(counts, from);
     this.#networks.put(
       network,
       row.kind === "ipv4" ? { v4Lens: bits(0) } : { v6Lens0: bits(0), v6Lens1: bits(64), v6Lens2: bits(128) },

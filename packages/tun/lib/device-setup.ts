@@ -123,8 +123,10 @@ export function configureDevice(spec: ConfigureDevice): void {
           spec.mtu && `MTU ${spec.mtu}`,
           spec.txQueueLen && `queue length ${spec.txQueueLen}`,
         ];
-        attempt(`cannot set ${set.filter(Boolean).join(", ")} of ${about}`, () =>
-          socket.request(rt.RTM.NEWLINK, 0, rt.linkHead(index), attributes),
+        attempt(
+          `cannot set ${set.filter(Boolean).join(", ")} of ${about}`,
+          () => socket.request(rt.RTM.NEWLINK, 0, rt.linkHead(index), attributes),
+          { EOPNOTSUPP: "a TUN device has no MAC" },
         );
       }
       if (spec.gsoMaxSize !== undefined) setGsoMaxSize(socket, index, about, spec.gsoMaxSize);

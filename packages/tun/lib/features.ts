@@ -16,6 +16,7 @@ const SWITCHABLE: readonly Switchable[] = [
   "gro",
   "tunGetDevNetns",
   "bufferForce",
+  "reuseportSteering",
 ];
 
 /**

@@ -53,6 +53,7 @@ export interface ConfigureDevice {
   readonly ifname: string;
   /** Namespace, as an open descriptor; default: the Link's own. */
   readonly netnsFd?: number;
+  /** EOPNOTSUPP for a TUN, which has none. */
   readonly mac?: string;
   readonly mtu?: number;
   readonly txQueueLen?: number;
@@ -72,6 +73,7 @@ export interface ConfigureDevice {
 /** Facts of a device, from RTM_GETLINK. */
 export interface DeviceStats {
   readonly ifindex: number;
+  /** `00:00:00:00:00:00` for a TUN, which has none. */
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
@@ -90,6 +92,8 @@ export interface OpenUdp {
   readonly reusePort?: boolean;
   /** UDP_GRO: the kernel hands over runs of equal datagrams in one buffer. */
   readonly gro?: boolean;
+  /** IP_PKTINFO: each datagram brings the local address that it was sent to (RxDesc.local). For sockets bound to all addresses. */
+  readonly packetInfo?: boolean;
   /** Octets asked of SO_RCVBUFFORCE / SO_SNDBUFFORCE, falling back to the unprivileged calls. */
   readonly receiveBuffer?: number;
   readonly sendBuffer?: number;
@@ -107,6 +111,20 @@ export interface UdpSocket {
   readonly gro: boolean;
   /** Datagrams lost because the receive buffer was full (SO_MEMINFO). */
   drops(): number;
+  /**
+   * Sends one datagram, without waiting. For the few that the control plane sends itself.
+   *
+   * @param from local address to send from (IP_PKTINFO); when the host has it no more, the kernel chooses.
+   * @throws the system error
+   */
+  send(octets: Uint8Array, address: string, port: number, from?: string): void;
+  /**
+   * Steers what the SO_REUSEPORT group of this socket receives, by a classic BPF program: WireGuard data (type 4) to member
+   * (low octet of the receiver index) mod `members`, everything else to member 0. Members count in the order of binding.
+   *
+   * @throws the system error; see Features.reuseportSteering
+   */
+  steerWireguard(members: number): void;
   close(): void;
 }
 
@@ -134,9 +152,9 @@ export interface Io {
   addPort(port: number, fd: number, reads: boolean): void;
   /** Forgets a port; its descriptor may be closed afterwards. */
   removePort(port: number): void;
-  /** Adds a receiving socket: 0 for IPv4, 1 for IPv6. */
+  /** Adds a receiving socket by its RECEIVER index: VXLAN IPv4, VXLAN IPv6, WireGuard IPv4, WireGuard IPv6. */
   addReceiver(index: number, fd: number): void;
-  /** Adds a sending socket: 0..15 IPv4, 16..31 IPv6. */
+  /** Adds a sending socket: 0..15 IPv4, 16..31 IPv6; 32 and 33 are WireGuard's over IPv4 and IPv6, and may be receivers too. */
   addSender(index: number, fd: number): void;
   /**
    * Waits for work: at most `timeoutMs` (-1 for ever, 0 not at all), the first `spinUs` microseconds of it (default 0)
@@ -181,6 +199,8 @@ export interface Features {
   readonly gsoMax: number;
   readonly tunGetDevNetns: boolean;
   readonly bufferForce: boolean;
+  /** A classic BPF program chooses among the sockets of a SO_REUSEPORT group (SO_ATTACH_REUSEPORT_CBPF). */
+  readonly reuseportSteering: boolean;
 }
 
 export interface Link {

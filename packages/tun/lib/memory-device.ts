@@ -133,7 +133,9 @@ export class MemoryDevice {
     if (this.gone) return -(ERRNO.EBADFD as number);
     if (!this.up) return -(ERRNO.EIO as number);
     if (frame.frame.length < LIMIT.ETH_LEN && this.kind === "tap") return -(ERRNO.EINVAL as number);
-    if (refusesVnetHdr(frame.vnetHdr, frame.frame.length, this.#supers)) return -(ERRNO.EINVAL as number);
+    // A TUN finds the protocol in the packet's own version.
+    if (this.kind === "tun" && ![4, 6].includes((frame.frame[0] ?? 0) >> 4)) return -(ERRNO.EINVAL as number);
+    if (refusesVnetHdr(frame.vnetHdr, frame.frame.length, this.#supers, this.kind)) return -(ERRNO.EINVAL as number);
     if (this.#onFrame) {
       this.#onFrame(frame);
     } else if (this.#taken.length < TAKEN_MAX) {

@@ -15,6 +15,9 @@ import { type Operation, WorkerMemory } from "./worker-memory.js";
 const PORT_BUDGET = 32;
 const PORT_OCTETS = 512 * 1024;
 
+/** Where a datagram goes: address of 16 octets, port, TOS. */
+export type Destination = Pick<Operation, "addr" | "port" | "tos">;
+
 interface Port {
   readonly index: number;
   readonly device: MemoryDevice;
@@ -22,6 +25,16 @@ interface Port {
   /** What is left of this turn: frames, and octets (spent when not positive). */
   left: number;
   octets: number;
+}
+
+/** Receivers, by ENUM.RECEIVER. */
+const RECEIVERS = 4;
+/** What a descriptor says when the local address of a datagram is not known. */
+const UNKNOWN = new Uint8Array(16);
+
+/** Whether a sending socket is one of IPv4. As io_sends_v4() of io.h. */
+function sendsV4(sender: number): boolean {
+  return sender < LIMIT.SOURCE_PORTS || sender === LIMIT.SENDER_WIREGUARD;
 }
 
 /** What an Io needs of its host. */
@@ -35,8 +48,8 @@ export interface IoHost {
   socket(fd: number): MemorySocket | undefined;
   /** The negative errno with which a send of datagrams of that length fails; undefined when it does not. */
   refuses(socket: MemorySocket, length: number): number | undefined;
-  /** Sends one datagram that is not refused. */
-  send(socket: MemorySocket, operation: Operation, payload: Uint8Array): void;
+  /** Sends one datagram that is not refused. `source`: from that address, while the host has it. */
+  send(socket: MemorySocket, to: Destination, payload: Uint8Array, source?: Uint8Array): void;
   closed(io: MemoryIo): void;
 }
 
@@ -58,7 +71,7 @@ export class MemoryIo implements Io {
   readonly #host: IoHost;
   readonly #memory: WorkerMemory;
   readonly #ports = new Map<number, Port>();
-  readonly #receivers: (MemorySocket | undefined)[] = [undefined, undefined];
+  readonly #receivers: (MemorySocket | undefined)[] = new Array(RECEIVERS).fill(undefined);
   readonly #senders = new Map<number, MemorySocket>();
   /** Ports in the order of their turns. */
   #turns: Port[] = [];
@@ -124,7 +137,7 @@ export class MemoryIo implements Io {
 
   addReceiver(index: number, fd: number): void {
     const socket = this.#socket(fd, `receiving socket ${index}`);
-    if (index !== 0 && index !== 1) throw fail("EINVAL", "addReceiver", `there is no receiving socket ${index}`);
+    if (index < 0 || index >= RECEIVERS) throw fail("EINVAL", "addReceiver", `there is no receiving socket ${index}`);
     if (this.#receivers[index]) throw fail("EEXIST", "addReceiver", `receiving socket ${index} is there already`);
     this.#receivers[index] = socket;
     socket.onReadable(() => this.notify());
@@ -133,8 +146,7 @@ export class MemoryIo implements Io {
 
   addSender(index: number, fd: number): void {
     const socket = this.#socket(fd, `sending socket ${index}`);
-    if (index < 0 || index >= 2 * LIMIT.SOURCE_PORTS)
-      throw fail("EINVAL", "addSender", `there is no sending socket ${index}`);
+    if (index < 0 || index >= LIMIT.SENDERS) throw fail("EINVAL", "addSender", `there is no sending socket ${index}`);
     if (this.#senders.has(index)) throw fail("EEXIST", "addSender", `sending socket ${index} is there already`);
     this.#senders.set(index, socket);
   }
@@ -189,16 +201,20 @@ export class MemoryIo implements Io {
   receive(max: number): number {
     const limit = Math.min(max, LIMIT.BATCH_MAX);
     let filled = 0;
-    this.#receiverNext ^= 1;
-    for (let i = 0; i < 2 && filled < limit; i++) {
-      const index = (this.#receiverNext + i) % 2;
+    const start = this.#receiverNext;
+    for (let i = 0; i < RECEIVERS && filled < limit; i++) {
+      const index = (start + i) % RECEIVERS;
       const socket = this.#receivers[index];
       if (!socket?.open || socket.waiting === 0) continue;
+      // Whoever was first is last next time.
+      if (filled === 0) this.#receiverNext = (index + 1) % RECEIVERS;
       this.#memory.countUp("sys_recvmmsg");
       for (let got = socket.shift(this.#host.network.gro); got; got = socket.shift(this.#host.network.gro)) {
         const { first, parts, segLen } = got;
         const facts = { source: index, segLen, addr: first.from, addrPort: first.fromPort, tos: first.tos };
-        this.#memory.fill(filled++, LIMIT.HEADROOM, parts, facts, ENUM.RX.TRUNCATED);
+        const local = socket.packetInfo ? first.to : UNKNOWN;
+        const wireguard = index >= ENUM.RECEIVER.WIREGUARD4;
+        this.#memory.fill(filled++, LIMIT.HEADROOM, parts, wireguard ? { ...facts, local } : facts, ENUM.RX.TRUNCATED);
         if (filled === limit) break;
       }
     }
@@ -234,14 +250,16 @@ export class MemoryIo implements Io {
   #carryOut(index: number, operation: Operation): number {
     if (operation.kind === ENUM.OP.TAP) return this.#writeFrame(index, operation);
     if (operation.kind !== ENUM.OP.UDP) return -(ERRNO.EINVAL as number);
-    if (operation.dest >= 2 * LIMIT.SOURCE_PORTS) return -(ERRNO.EFAULT as number);
+    if (operation.dest >= LIMIT.SENDERS) return -(ERRNO.EFAULT as number);
     const socket = this.#senders.get(operation.dest);
-    const family = operation.dest < LIMIT.SOURCE_PORTS ? 4 : 6;
+    const family = sendsV4(operation.dest) ? 4 : 6;
     if (!socket || operation.family !== family) return -(ERRNO.EAFNOSUPPORT as number);
     const payload = this.#memory.gather(index);
     if (typeof payload === "number") return payload;
+    const source = operation.local === 0 ? undefined : this.#memory.addressAt(operation.local);
+    if (typeof source === "number") return source;
     const { gsoSize } = operation;
-    if (gsoSize === 0 || payload.length <= gsoSize) return this.#sendOne(socket, operation, payload);
+    if (gsoSize === 0 || payload.length <= gsoSize) return this.#sendOne(socket, operation, payload, source);
     const pieces: Uint8Array[] = [];
     for (let at = 0; at < payload.length; at += gsoSize) pieces.push(payload.subarray(at, at + gsoSize));
     const asked = this.#gso && payload.length <= payloadMax(family);
@@ -250,7 +268,7 @@ export class MemoryIo implements Io {
       const tooMany = pieces.length > this.#host.gsoMax ? -(ERRNO.EINVAL as number) : undefined;
       const refused = tooMany ?? this.#host.refuses(socket, gsoSize);
       if (refused === undefined) {
-        for (const piece of pieces) this.#host.send(socket, operation, piece);
+        for (const piece of pieces) this.#host.send(socket, operation, piece, source);
         return payload.length;
       }
       if (!GSO_REFUSED.has(refused)) return refused;
@@ -258,7 +276,7 @@ export class MemoryIo implements Io {
     // As the addon does: single datagrams up to the first that is refused.
     let sent = 0;
     for (const piece of pieces) {
-      const result = this.#sendOne(socket, operation, piece);
+      const result = this.#sendOne(socket, operation, piece, source);
       if (result < 0 && sent === 0) return result;
       if (result < 0) break;
       sent += result;
@@ -267,11 +285,11 @@ export class MemoryIo implements Io {
     return sent;
   }
 
-  #sendOne(socket: MemorySocket, operation: Operation, payload: Uint8Array): number {
+  #sendOne(socket: MemorySocket, to: Destination, payload: Uint8Array, source: Uint8Array | undefined): number {
     this.#memory.countUp("sys_sendmmsg");
     const refused = tooLong(socket.family, payload.length) ?? this.#host.refuses(socket, payload.length);
     if (refused !== undefined) return refused;
-    this.#host.send(socket, operation, payload);
+    this.#host.send(socket, to, payload, source);
     return payload.length;
   }
 

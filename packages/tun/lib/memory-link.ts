@@ -5,13 +5,12 @@
  * Tests and examples drive the container's side with `device(name).inject()` and `.take()`.
  */
 import { parseAddress, toMapped } from "./addresses.js";
-import { createSystemError, ERRNO } from "./errors.js";
+import { createSystemError, ERRNO, errnoName } from "./errors.js";
 import type * as Contract from "./link.js";
 import { MemoryDevice } from "./memory-device.js";
-import { MemoryIo } from "./memory-io.js";
+import { type Destination, MemoryIo } from "./memory-io.js";
 import { type Datagram, MemoryNetwork } from "./memory-network.js";
-import { MemorySocket } from "./memory-socket.js";
-import type { Operation } from "./worker-memory.js";
+import { familyOf, isAny, MemorySocket, steeredMember, tooLong } from "./memory-socket.js";
 
 export interface MemoryLinkOptions {
   /** The wire; default: one of its own. */
@@ -39,10 +38,26 @@ const FEATURES: Contract.Features = {
   gsoMax: 128,
   tunGetDevNetns: true,
   bufferForce: true,
+  reuseportSteering: true,
 };
 
 function fail(code: string, syscall: string, message: string): Contract.SystemError {
   return createSystemError(code, ERRNO[code] as number, syscall, `${message} (${code}, ${syscall})`);
+}
+
+/** What the kernel says of a device without MAC. */
+const NO_MAC = "00:00:00:00:00:00";
+
+/** 16 octets of a numeric address. */
+function octetsOf(text: string, what = ""): Uint8Array {
+  const octets = parseAddress(text);
+  if (!octets) throw fail("EINVAL", "inet_pton", `${what}${text} is not an IP address`);
+  return toMapped(octets);
+}
+
+/** Sockets of one SO_REUSEPORT group have the same. */
+function groupOf({ address, port }: { address: string; port: number }): string {
+  return `${address} ${port}`;
 }
 
 export class MemoryLink implements Contract.Link {
@@ -50,7 +65,7 @@ export class MemoryLink implements Contract.Link {
   readonly network: MemoryNetwork;
   /** The network's clock; absent when it runs on the system's. */
   readonly nowMs?: () => number;
-  readonly #addresses: readonly { readonly text: string; readonly octets: Uint8Array }[];
+  #addresses: readonly { readonly text: string; readonly octets: Uint8Array }[] = [];
   readonly #interface: { readonly name: string; readonly mtu: number };
   readonly #fragmentation: boolean;
   readonly #features: Contract.Features;
@@ -58,6 +73,8 @@ export class MemoryLink implements Contract.Link {
   /** Open descriptors of devices and sockets. */
   readonly #open = new Map<number, MemoryDevice | MemorySocket>();
   readonly #sockets = new Set<MemorySocket>();
+  /** Members of the SO_REUSEPORT groups that are steered, by groupOf(). */
+  readonly #steered = new Map<string, number>();
   readonly #locks = new Set<string>();
   readonly #ios = new Map<Contract.WakeHandle, MemoryIo>();
   #next = 1;
@@ -66,16 +83,12 @@ export class MemoryLink implements Contract.Link {
   constructor(options: MemoryLinkOptions) {
     this.network = options.network ?? new MemoryNetwork();
     if (this.network.nowMs) this.nowMs = this.network.nowMs;
-    this.#addresses = options.addresses.map((text) => {
-      const octets = parseAddress(text);
-      if (!octets) throw fail("EINVAL", "inet_pton", `${text} is not an IP address`);
-      return { text, octets: toMapped(octets) };
-    });
+    this.setAddresses(options.addresses);
     this.#interface = { name: "underlay0", mtu: 1500, ...options.interface };
     this.#fragmentation = options.fragmentation ?? true;
     this.#features = { ...FEATURES, ...options.features };
     this.network.join({
-      has: (address) => this.#up && this.#addresses.some((a) => Buffer.compare(a.octets, address) === 0),
+      has: (address) => this.#up && this.#hasAddress(address),
       arrive: (datagram) => this.#arrive(datagram),
     });
   }
@@ -112,6 +125,11 @@ export class MemoryLink implements Contract.Link {
     this.#up = up;
   }
 
+  /** Gives the host other underlay addresses: it moves. Sockets stay bound to what they are bound to. */
+  setAddresses(addresses: readonly string[]): void {
+    this.#addresses = addresses.map((text) => ({ text, octets: octetsOf(text) }));
+  }
+
   // ---- Link ----
 
   features(): Contract.Features {
@@ -131,7 +149,10 @@ export class MemoryLink implements Contract.Link {
     }
     if (!device) {
       const index = this.#next++;
-      const mac = `02:00:00:${[16, 8, 0].map((shift) => ((index >> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
+      const mac =
+        spec.kind === "tun"
+          ? NO_MAC
+          : `02:00:00:${[16, 8, 0].map((shift) => ((index >> shift) & 255).toString(16).padStart(2, "0")).join(":")}`;
       device = new MemoryDevice(spec, name, index, mac, {
         tcp: this.#features.coalesceTcp,
         udp: this.#features.coalesceUdp,
@@ -158,6 +179,8 @@ export class MemoryLink implements Contract.Link {
   configureDevice(spec: Contract.ConfigureDevice): void {
     const device = this.#find(spec.ifname, spec.netnsFd);
     if (!device) throw fail("ENODEV", "netlink", `cannot find device ${spec.ifname}`);
+    if (spec.mac !== undefined && device.kind === "tun")
+      throw fail("EOPNOTSUPP", "netlink", `cannot set MAC ${spec.mac} of device ${spec.ifname}: a TUN device has none`);
     device.configure(spec);
   }
 
@@ -181,8 +204,7 @@ export class MemoryLink implements Contract.Link {
 
   openUdp(spec: Contract.OpenUdp): Contract.UdpSocket {
     const what = `cannot open UDP ${spec.address}`;
-    const any = spec.address === "0.0.0.0" || spec.address === "::";
-    if (!any && !this.#addresses.some((a) => a.text === spec.address)) {
+    if (!isAny(spec.address) && !this.#addresses.some((a) => a.text === spec.address)) {
       throw fail("EADDRNOTAVAIL", "bind", `${what}: no interface of this host has the address`);
     }
     const port = this.#freePort(spec);
@@ -196,10 +218,14 @@ export class MemoryLink implements Contract.Link {
     return {
       ...{ fd, address, port, receiveBuffer, sendBuffer, gro },
       drops: () => socket.dropped,
+      send: (octets, to, toPort, from) => this.#sendAlone(socket, octets, to, toPort, from),
+      steerWireguard: (members) => this.#steer(socket, members),
       close: () => {
         socket.open = false;
         this.#sockets.delete(socket);
         this.#open.delete(fd);
+        const group = groupOf(socket);
+        if (![...this.#sockets].some((s) => groupOf(s) === group)) this.#steered.delete(group);
       },
     };
   }
@@ -231,7 +257,7 @@ export class MemoryLink implements Contract.Link {
         refuses: (socket, length) => this.#refuses(socket, length),
         device: (fd) => this.#of(fd, MemoryDevice),
         socket: (fd) => this.#of(fd, MemorySocket),
-        send: (socket, operation, payload) => this.#send(socket, operation, payload),
+        send: (socket, to, payload, source) => this.#send(socket, to, payload, source),
         closed: () => this.#ios.delete(handle),
       },
       memory,
@@ -306,12 +332,11 @@ export class MemoryLink implements Contract.Link {
   }
 
   #taken(address: string, port: number, reusePort: boolean): boolean {
-    const all = (a: string): boolean => a === "0.0.0.0" || a === "::";
     return [...this.#sockets].some(
       (s) =>
         s.port === port &&
         s.address.includes(":") === address.includes(":") &&
-        (s.address === address || all(s.address) || all(address)) &&
+        (s.address === address || s.any || isAny(address)) &&
         !(s.reusePort && reusePort),
     );
   }
@@ -327,22 +352,60 @@ export class MemoryLink implements Contract.Link {
   #refuses(socket: MemorySocket, length: number): number | undefined {
     const injected = socket.takeFailure();
     if (injected !== undefined) return injected;
-    if (!this.#up) return -(ERRNO.ENETUNREACH as number);
+    if (!this.#up || !this.#sourceOf(socket)) return -(ERRNO.ENETUNREACH as number);
     const headers = socket.family === 4 ? 28 : 48;
     return !this.#fragmentation && length + headers > this.#interface.mtu ? -(ERRNO.EMSGSIZE as number) : undefined;
   }
 
-  #send(socket: MemorySocket, { addr, port, tos }: Operation, payload: Uint8Array): void {
-    this.network.send({ from: socket.octets, fromPort: socket.port, to: addr, toPort: port, tos, payload });
+  /** UdpSocket.send(). */
+  #sendAlone(socket: MemorySocket, octets: Uint8Array, to: string, port: number, from?: string): void {
+    const what = `cannot send ${octets.length} octets to ${to} port ${port}`;
+    if (!socket.open) throw fail("EBADF", "sendmsg", `${what}: the socket is closed`);
+    const [addr, source] = [to, from ?? to].map((text) => octetsOf(text, `${what}: `)) as [Uint8Array, Uint8Array];
+    if (port === 0 || [addr, source].some((address) => familyOf(address) !== socket.family))
+      throw fail("EINVAL", "sendmsg", `${what}: the socket sends to ports and from addresses of IPv${socket.family}`);
+    const refused = tooLong(socket.family, octets.length) ?? this.#refuses(socket, octets.length);
+    if (refused !== undefined) throw fail(errnoName(refused), "sendmsg", what);
+    this.#send(socket, { addr, port, tos: 0 }, octets.slice(), from === undefined ? undefined : source);
+  }
+
+  #send(socket: MemorySocket, { addr, port, tos }: Destination, payload: Uint8Array, wanted?: Uint8Array): void {
+    const from = this.#sourceOf(socket, wanted);
+    if (from) this.network.send({ from, fromPort: socket.port, to: addr, toPort: port, tos, payload });
+  }
+
+  /** The source address of a send: the one wanted if the host has it, else the socket's, else the host's first. */
+  #sourceOf(socket: MemorySocket, wanted?: Uint8Array): Uint8Array | undefined {
+    if (wanted && familyOf(wanted) === socket.family && this.#hasAddress(wanted)) return wanted;
+    if (!socket.any) return socket.octets;
+    return this.#addresses.find((a) => familyOf(a.octets) === socket.family)?.octets;
+  }
+
+  #hasAddress(octets: Uint8Array): boolean {
+    return this.#addresses.some((a) => Buffer.compare(a.octets, octets) === 0);
+  }
+
+  #steer(socket: MemorySocket, members: number): void {
+    const syscall = "setsockopt(SO_ATTACH_REUSEPORT_CBPF)";
+    const what = `cannot steer WireGuard on ${socket.address} port ${socket.port}`;
+    if (!socket.open) throw fail("EBADF", syscall, `${what}: the socket is closed`);
+    if (!this.#features.reuseportSteering) throw fail("EOPNOTSUPP", syscall, what);
+    if (!socket.reusePort || members < 1)
+      throw fail("EINVAL", syscall, `${what}: it has to be opened with reusePort, and there has to be a member`);
+    this.#steered.set(groupOf(socket), members);
   }
 
   #arrive(datagram: Datagram): void {
-    const matching = [...this.#sockets].filter(
-      (s) =>
-        s.port === datagram.toPort &&
-        (Buffer.compare(s.octets, datagram.to) === 0 || s.address === "0.0.0.0" || s.address === "::"),
-    );
+    const family = familyOf(datagram.to);
+    const all = [...this.#sockets].filter((s) => s.port === datagram.toPort && s.family === family);
+    const bound = all.filter((s) => Buffer.compare(s.octets, datagram.to) === 0);
+    // A socket bound to the very address goes before those bound to all.
+    const group = bound.length > 0 ? bound : all.filter((s) => s.any);
+    const [first] = group;
+    if (!first) return;
+    const members = this.#steered.get(groupOf(first));
+    const steered = members === undefined ? undefined : group[steeredMember(datagram.payload, members)];
     // As SO_REUSEPORT spreads by 4-tuple: one sender's port stays with one socket.
-    matching[datagram.fromPort % Math.max(1, matching.length)]?.arrive(datagram);
+    (steered ?? group[datagram.fromPort % group.length])?.arrive(datagram);
   }
 }

@@ -3,6 +3,7 @@
  * delay them. Everything random comes from one seed, so a run repeats exactly.
  */
 import { formatAddress } from "./addresses.js";
+import { familyOf } from "./memory-socket.js";
 
 /** A UDP datagram under way. Addresses are 16 octets, IPv4 as ::ffff:a.b.c.d. */
 export interface Datagram {
@@ -186,6 +187,5 @@ export function mulberry32(seed: number): () => number {
 
 /** `10.9.0.1` or `fd00::1` of sixteen octets. */
 export function addressText(octets: Uint8Array): string {
-  const mapped = octets.subarray(0, 10).every((o) => o === 0) && octets[10] === 0xff && octets[11] === 0xff;
-  return formatAddress(mapped ? octets.subarray(12) : octets);
+  return formatAddress(familyOf(octets) === 4 ? octets.subarray(12) : octets);
 }

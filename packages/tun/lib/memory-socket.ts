@@ -25,6 +25,8 @@ export class MemorySocket {
   readonly octets: Uint8Array;
   readonly port: number;
   readonly reusePort: boolean;
+  /** Whether datagrams bring the address that they were sent to. */
+  readonly packetInfo: boolean;
   readonly gro: boolean;
   readonly receiveBuffer: number;
   readonly sendBuffer: number;
@@ -41,6 +43,7 @@ export class MemorySocket {
     this.octets = toMapped(parseAddress(spec.address) ?? new Uint8Array(4));
     this.port = port;
     this.reusePort = spec.reusePort ?? false;
+    this.packetInfo = spec.packetInfo ?? false;
     this.gro = gro;
     this.receiveBuffer = spec.receiveBuffer ?? BUFFER_DEFAULT;
     this.sendBuffer = spec.sendBuffer ?? BUFFER_DEFAULT;
@@ -52,6 +55,11 @@ export class MemorySocket {
   }
   takeFailure(): number | undefined {
     return this.#failures.shift();
+  }
+
+  /** Whether it is bound to all addresses. */
+  get any(): boolean {
+    return isAny(this.address);
   }
 
   arrive(datagram: Datagram): void {
@@ -99,7 +107,26 @@ export class MemorySocket {
 }
 
 function sameFlow(a: Datagram, b: Datagram): boolean {
-  return a.fromPort === b.fromPort && a.tos === b.tos && Buffer.compare(a.from, b.from) === 0;
+  const ends = Buffer.compare(a.from, b.from) === 0 && Buffer.compare(a.to, b.to) === 0;
+  return ends && a.fromPort === b.fromPort && a.tos === b.tos;
+}
+
+/** Whether a socket with that address is bound to all there are. */
+export function isAny(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+/** Family of 16 octets: IPv4 is ::ffff:a.b.c.d. */
+export function familyOf(octets: Uint8Array): 4 | 6 {
+  return octets.subarray(0, 10).every((o) => o === 0) && octets[10] === 0xff && octets[11] === 0xff ? 4 : 6;
+}
+
+/** First octet of WireGuard's transport data messages; the receiver index behind it is little-endian. */
+const WIREGUARD_DATA = 4;
+
+/** Which member of a steered group a datagram is for: what udp_steer_wireguard() of udp.c lets the kernel do. */
+export function steeredMember(payload: Uint8Array, members: number): number {
+  return payload[0] === WIREGUARD_DATA && payload.length > 4 ? (payload[4] as number) % members : 0;
 }
 
 /** Longest payload: what the IP length field leaves. */

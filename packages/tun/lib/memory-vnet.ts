@@ -1,5 +1,6 @@
-/** What the kernel checks of a virtio_net_hdr that is written to a TAP: the twin refuses the same ones. */
+/** What the kernel checks of a virtio_net_hdr that is written to a TAP or TUN: the twin refuses the same ones. */
 import { LIMIT } from "@weft/dataplane-wasm/abi";
+import type { DeviceKind } from "./link.js";
 
 const NEEDS_CSUM = 1;
 /** A TCP super-frame with ECN marks (CWR) says so beside its type. */
@@ -21,11 +22,11 @@ export interface Supers {
 }
 
 /**
- * Whether a TAP answers EINVAL to a frame with this header. The rules are those of tun_get_user() and
- * virtio_net_hdr_to_skb(), without the look at the protocol of frames whose checksum is finished; the length is counted
- * from the Ethernet header.
+ * Whether a device answers EINVAL to a frame with this header. The rules are those of tun_get_user() and
+ * virtio_net_hdr_to_skb(), without the look at the protocol of frames whose checksum is finished; lengths
+ * count from the Ethernet header, those of a TUN from the IP header.
  */
-export function refusesVnetHdr(header: Uint8Array, frameLength: number, supers: Supers): boolean {
+export function refusesVnetHdr(header: Uint8Array, frameLength: number, supers: Supers, kind: DeviceKind): boolean {
   const view = new DataView(header.buffer, header.byteOffset, LIMIT.VNET_HDR_LEN);
   const needsCsum = (view.getUint8(0) & NEEDS_CSUM) !== 0;
   const type = view.getUint8(1) & ~GSO_ECN;
@@ -35,7 +36,7 @@ export function refusesVnetHdr(header: Uint8Array, frameLength: number, supers: 
   const csumOffset = view.getUint16(8, true);
   const transport = TRANSPORT.get(type);
   if (headerLength > frameLength) return true;
-  if (!needsCsum && headerLength > 0 && headerLength < LIMIT.ETH_LEN) return true;
+  if (kind === "tap" && !needsCsum && headerLength > 0 && headerLength < LIMIT.ETH_LEN) return true;
   if (type !== GSO.NONE && !transport) return true;
   const headers = csumStart + Math.max(transport?.length ?? 0, csumOffset + 2);
   if (needsCsum && (headers > frameLength || csumStart < (transport?.ip ?? 20))) return true;

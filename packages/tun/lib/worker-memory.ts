@@ -29,6 +29,8 @@ const RX = {
   rxFlags: offsetOf("RxDesc", "rxFlags"),
   /** End of what the receiver writes. */
   end: offsetOf("RxDesc", "frame"),
+  /** Behind that end: WireGuard's datagrams only. */
+  local: offsetOf("RxDesc", "local"),
 };
 const TX = {
   size: layout("TxOp").size,
@@ -43,6 +45,7 @@ const TX = {
   family: offsetOf("TxOp", "family"),
   result: offsetOf("TxOp", "result"),
   vnetHdr: offsetOf("TxOp", "vnetHdr"),
+  local: offsetOf("TxOp", "local"),
 };
 const IOV_SIZE = layout("Iov").size;
 
@@ -55,6 +58,8 @@ export interface Received {
   readonly addrPort?: number;
   readonly tos?: number;
   readonly rxFlags?: number;
+  /** 16 octets: the address of ours that it was sent to; all 0 when it is not known. Not given: left as it was. */
+  readonly local?: Uint8Array;
 }
 
 /** A transmit operation, its octets not yet gathered. */
@@ -67,6 +72,8 @@ export interface Operation {
   readonly port: number;
   readonly family: number;
   readonly vnetHdr: Uint8Array;
+  /** Where the 16 octets of the source address lie; 0: the sender chooses. */
+  readonly local: number;
 }
 
 export class WorkerMemory {
@@ -166,6 +173,7 @@ export class WorkerMemory {
     this.#view.setUint32(desc + RX.segLen, facts.segLen ?? 0, true);
     if (facts.addr) this.#octets.set(facts.addr, desc + RX.addr);
     this.#view.setUint16(desc + RX.addrPort, facts.addrPort ?? 0, true);
+    if (facts.local) this.#octets.set(facts.local, desc + RX.local);
     this.#octets[desc + RX.tos] = facts.tos ?? 0;
     this.#octets[desc + RX.rxFlags] = (facts.rxFlags ?? 0) | (cut ? cutFlag : 0);
   }
@@ -183,6 +191,7 @@ export class WorkerMemory {
       port: view.getUint16(at + TX.port, true),
       family: view.getUint8(at + TX.family),
       vnetHdr: this.#octets.slice(at + TX.vnetHdr, at + TX.vnetHdr + LIMIT.VNET_HDR_LEN),
+      local: view.getUint32(at + TX.local, true),
     };
   }
 
@@ -207,6 +216,12 @@ export class WorkerMemory {
       to += piece.length;
     }
     return out;
+  }
+
+  /** A copy of the 16 octets of an address, or the negative errno the addon would answer. */
+  addressAt(off: number): Uint8Array | number {
+    if (off + 16 > this.#octets.length) return -(ERRNO.EFAULT as number);
+    return this.#octets.slice(off, off + 16);
   }
 
   setResult(index: number, result: number): void {

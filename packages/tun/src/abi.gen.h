@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0xc93b2b66u
+#define WEFT_ABI_HASH 0xfb5a60c1u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -45,6 +45,26 @@
 #define WEFT_ITEM_IOVS 0x80u
 /* events a worker can hold for the main thread before it counts events_lost */
 #define WEFT_EVENTS_MAX 0x400u
+/* UDP sending sockets of one worker: SOURCE_PORTS for IPv4, as many for IPv6, two of WireGuard */
+#define WEFT_SENDERS 0x22u
+/* the first of those two: IPv4, then IPv6; they are WireGuard's receiving sockets too */
+#define WEFT_SENDER_WIREGUARD 0x20u
+/* octets in front of sealed data: type, receiver index, counter (WireGuard paper §5.4.6) */
+#define WEFT_TUNNEL_HEAD 0x10u
+/* octets of Poly1305 behind it */
+#define WEFT_TUNNEL_TAG 0x10u
+/* handshake messages that can wait for the main thread before punt_full counts */
+#define WEFT_PUNTS_MAX 0x100u
+/* octets of the longest of them, an initiation */
+#define WEFT_PUNT_LEN 0x94u
+/* initiations in a tick from which on WireGuard is under load: mac2 is asked for, also in the next */
+#define WEFT_LOAD_PER_TICK 0x80u
+/* allowed prefixes that there is room for, times the peers there may be */
+#define WEFT_PREFIXES_PER_PEER 0x8u
+/* a peer's need of a session, or its new address, is told of at most once in this time */
+#define WEFT_PEER_QUIET_MS 0x64u
+/* REJECT_AFTER_TIME: an older key neither seals nor opens (WireGuard paper §6.1) */
+#define WEFT_KEY_AGE_MS 0x2bf20u
 /* words of 64 counters in the ring of a replay window: twice the 8,192 that may come late */
 #define WEFT_REPLAY_WORDS 0x100u
 /* age is counted in ticks of 2^10 ms: tick = nowMs >> TICK_SHIFT, modulo 2^16 */
@@ -75,7 +95,7 @@
 #define WEFT_KIND_VTEP 0x2u
 /* the network's own gateway address (reserved) */
 #define WEFT_KIND_GATEWAY 0x3u
-/* a layer-3 peer (reserved) */
+/* a WireGuard peer; index is the peer index */
 #define WEFT_KIND_L3PEER 0x4u
 /* drop and count */
 #define WEFT_KIND_BLACKHOLE 0x5u
@@ -91,6 +111,14 @@
 #define WEFT_ROUTE_VTEP 0x4u
 /* VNI → network index */
 #define WEFT_ROUTE_VNI 0x5u
+/* source address inside the tunnel, of a network → VTEP index */
+#define WEFT_ROUTE_TUNNEL_VTEP 0x6u
+/* one of our own addresses inside the tunnel */
+#define WEFT_ROUTE_TUNNEL 0x7u
+/* allowed IPv4 prefix → WireGuard peer */
+#define WEFT_ROUTE_PEER4 0x8u
+/* allowed IPv6 prefix → WireGuard peer */
+#define WEFT_ROUTE_PEER6 0x9u
 /* nothing: it ended with a short piece, or something of its flow went past it */
 #define WEFT_JOIN_CLOSED 0x0u
 /* more; its first frame's checksum has not been looked at */
@@ -113,6 +141,32 @@
 #define WEFT_EVENT_REFUSED_VTEP 0x5u
 /* VXLAN for a VNI of no network here; at most one a second per worker */
 #define WEFT_EVENT_REFUSED_VNI 0x6u
+/* a peer's authenticated data came from another address, or to another of ours */
+#define WEFT_EVENT_ROAMED 0x7u
+/* something was to be sent to a peer that has no usable key */
+#define WEFT_EVENT_NO_SESSION 0x8u
+/* the first authenticated data of a key: the peer has it */
+#define WEFT_EVENT_KEY_USED 0x9u
+/* a key has sealed as many messages as it should */
+#define WEFT_EVENT_KEY_WORN 0xau
+/* VXLAN over IPv4 */
+#define WEFT_RECEIVER_VXLAN4 0x0u
+/* VXLAN over IPv6 */
+#define WEFT_RECEIVER_VXLAN6 0x1u
+/* WireGuard over IPv4 */
+#define WEFT_RECEIVER_WIREGUARD4 0x2u
+/* WireGuard over IPv6 */
+#define WEFT_RECEIVER_WIREGUARD6 0x3u
+/* nobody uses the slot */
+#define WEFT_KEY_FREE 0x0u
+/* the index is given out; there are no keys yet */
+#define WEFT_KEY_HANDSHAKE 0x1u
+/* opens, and seals for the peer that names it */
+#define WEFT_KEY_VALID 0x2u
+/* does neither; wiped when no worker can still be at it */
+#define WEFT_KEY_RETIRING 0x3u
+/* under load and without a right mac2: deserves a cookie and no work */
+#define WEFT_PUNT_LOAD 0x1u
 /* the datagram was longer than the slot (MSG_TRUNC) */
 #define WEFT_RX_TRUNCATED 0x1u
 /* a TCP super-frame may be written to a port */
@@ -131,12 +185,20 @@
 #define WEFT_NETWORK_GUARD_RA 0x8u
 /* DHCP server answers from a port are dropped */
 #define WEFT_NETWORK_GUARD_DHCP 0x10u
+/* VXLAN that did not come through a tunnel is dropped */
+#define WEFT_NETWORK_ENCRYPTED 0x20u
 /* the record is in use */
 #define WEFT_PORT_USED 0x1u
 /* frames are delivered to the port */
 #define WEFT_PORT_UP 0x2u
+/* the TUN device of the tunnel addresses: IP packets, and no network */
+#define WEFT_PORT_L3 0x4u
 /* the record is in use */
 #define WEFT_VTEP_USED 0x1u
+/* the address lies inside the tunnel: what goes there is sealed, or dropped */
+#define WEFT_VTEP_TUNNEL 0x2u
+/* the record is in use */
+#define WEFT_PEER_USED 0x1u
 /* part of a fragmented packet: no ports in it, or only in the first */
 #define WEFT_L3_FRAGMENT 0x1u
 /* IPv6 header chain does not end inside this frame */
@@ -207,6 +269,36 @@
 #define WEFT_DROP_UDP_REFUSED 0x1eu
 /* copies that did not fit the transmit region (a network with too many members) */
 #define WEFT_DROP_NO_ROOM 0x1fu
+/* for a WireGuard peer that there is no usable key for (a handshake is asked for), or for no peer any more */
+#define WEFT_DROP_NO_SESSION 0x20u
+/* for a WireGuard peer whose address nobody has told and that has not yet written */
+#define WEFT_DROP_NO_ENDPOINT 0x21u
+/* from the host to an address that no WireGuard peer's allowedIps cover */
+#define WEFT_DROP_NO_PEER 0x22u
+/* VXLAN in clear for a network with encryption: required */
+#define WEFT_DROP_PLAINTEXT_REFUSED 0x23u
+/* on the WireGuard port, but no message of WireGuard */
+#define WEFT_DROP_WIREGUARD_MESSAGE 0x24u
+/* handshake message whose mac1 is wrong: its sender does not know our public key */
+#define WEFT_DROP_MAC1 0x25u
+/* handshake message while too many wait for the control plane */
+#define WEFT_DROP_PUNT_FULL 0x26u
+/* WireGuard message for a receiver index of no key here */
+#define WEFT_DROP_UNKNOWN_INDEX 0x27u
+/* WireGuard data under a key that is older than 180 s, or is being wiped */
+#define WEFT_DROP_KEY_EXPIRED 0x28u
+/* WireGuard data whose tag is wrong */
+#define WEFT_DROP_AUTH_FAILED 0x29u
+/* WireGuard data whose counter was seen before, or is too old to tell */
+#define WEFT_DROP_REPLAY 0x2au
+/* authenticated data that is no whole IP packet, or VXLAN in fragments */
+#define WEFT_DROP_TUNNEL_PACKET 0x2bu
+/* packet inside the tunnel whose source is not in the peer's allowedIps */
+#define WEFT_DROP_ALLOWED_IPS 0x2cu
+/* packet inside the tunnel for an address that is not ours */
+#define WEFT_DROP_TUNNEL_ADDRESS 0x2du
+/* packet inside the tunnel for us that is neither VXLAN nor an echo request */
+#define WEFT_DROP_TUNNEL_PROTOCOL 0x2eu
 /* frames read from ports */
 #define WEFT_COUNT_IN_EGRESS 0x0u
 /* further copies made when flooding them */
@@ -247,56 +339,73 @@
 #define WEFT_COUNT_GROUPED_SENDS 0x12u
 /* UDP_SEGMENT sends that the kernel refused and that went out as single datagrams */
 #define WEFT_COUNT_GSO_FALLBACKS 0x13u
+/* handshake messages handed to the control plane */
+#define WEFT_COUNT_PUNTED 0x14u
+/* initiations and responses that deserved only a cookie, because WireGuard was under load */
+#define WEFT_COUNT_UNDER_LOAD 0x15u
+/* WireGuard data without data in it */
+#define WEFT_COUNT_KEEPALIVES 0x16u
+/* WireGuard data messages sealed */
+#define WEFT_COUNT_SEALED 0x17u
+/* WireGuard data messages opened */
+#define WEFT_COUNT_OPENED 0x18u
 /* frames that a prefix route kept from being flooded */
-#define WEFT_COUNT_PREFIX_EGRESS 0x14u
+#define WEFT_COUNT_PREFIX_EGRESS 0x19u
 /* frames in all egress batches */
-#define WEFT_COUNT_BATCH_SUM_EGRESS 0x15u
+#define WEFT_COUNT_BATCH_SUM_EGRESS 0x1au
 /* receive buffers in all ingress batches (one holds many datagrams after UDP_GRO) */
-#define WEFT_COUNT_BATCH_SUM_INGRESS 0x16u
+#define WEFT_COUNT_BATCH_SUM_INGRESS 0x1bu
 /* nanoseconds spent between two polls that brought frames */
-#define WEFT_COUNT_LOOP_NS 0x17u
+#define WEFT_COUNT_LOOP_NS 0x1cu
 /* loops that had work */
-#define WEFT_COUNT_LOOPS 0x18u
+#define WEFT_COUNT_LOOPS 0x1du
 /* epoll_wait calls */
-#define WEFT_COUNT_SYS_POLL 0x19u
+#define WEFT_COUNT_SYS_POLL 0x1eu
 /* TAP read calls */
-#define WEFT_COUNT_SYS_READ 0x1au
+#define WEFT_COUNT_SYS_READ 0x1fu
 /* TAP writev calls */
-#define WEFT_COUNT_SYS_WRITEV 0x1bu
+#define WEFT_COUNT_SYS_WRITEV 0x20u
 /* recvmmsg calls */
-#define WEFT_COUNT_SYS_RECVMMSG 0x1cu
+#define WEFT_COUNT_SYS_RECVMMSG 0x21u
 /* sendmmsg calls */
-#define WEFT_COUNT_SYS_SENDMMSG 0x1du
+#define WEFT_COUNT_SYS_SENDMMSG 0x22u
 /* first drop cell; cell = DROP_BASE + reason * 2 + plane */
-#define WEFT_DROP_BASE 0x1eu
+#define WEFT_DROP_BASE 0x23u
 /* first cell of the batch histogram */
-#define WEFT_BATCH_BASE 0x5eu
+#define WEFT_BATCH_BASE 0x81u
 /* first cell of the loop time histogram */
-#define WEFT_LOOP_BASE 0x70u
+#define WEFT_LOOP_BASE 0x93u
 /* u64 cells of a worker's counter block */
-#define WEFT_COUNTER_CELLS 0x80u
+#define WEFT_COUNTER_CELLS 0xa8u
 #define WEFT_REGION_WORKER 0u
 #define WEFT_REGION_NETWORKS 1u
 #define WEFT_REGION_PORTS 2u
 #define WEFT_REGION_VTEPS 3u
 #define WEFT_REGION_ROUTES 4u
-#define WEFT_REGION_FDB 5u
-#define WEFT_REGION_NEIGHBOURS 6u
-#define WEFT_REGION_PORT_LIVE 7u
-#define WEFT_REGION_COUNTERS 8u
-#define WEFT_REGION_PORT_COUNTERS 9u
-#define WEFT_REGION_VTEP_COUNTERS 10u
-#define WEFT_REGION_NETWORK_COUNTERS 11u
-#define WEFT_REGION_EVENTS 12u
-#define WEFT_REGION_RX_DESCS 13u
-#define WEFT_REGION_TX_OPS 14u
-#define WEFT_REGION_IOVS 15u
-#define WEFT_REGION_HEADERS 16u
-#define WEFT_REGION_ITEM_HEADS 17u
-#define WEFT_REGION_ITEMS 18u
-#define WEFT_REGION_AEADS 19u
-#define WEFT_REGION_BLAKE2S 20u
-#define WEFT_REGION_SLOTS 21u
+#define WEFT_REGION_TUNNEL 5u
+#define WEFT_REGION_PEERS 6u
+#define WEFT_REGION_KEYS 7u
+#define WEFT_REGION_FDB 8u
+#define WEFT_REGION_NEIGHBOURS 9u
+#define WEFT_REGION_PORT_LIVE 10u
+#define WEFT_REGION_COUNTERS 11u
+#define WEFT_REGION_PORT_COUNTERS 12u
+#define WEFT_REGION_VTEP_COUNTERS 13u
+#define WEFT_REGION_NETWORK_COUNTERS 14u
+#define WEFT_REGION_PEER_LIVE 15u
+#define WEFT_REGION_PEER_COUNTERS 16u
+#define WEFT_REGION_PUNTS 17u
+#define WEFT_REGION_EVENTS 18u
+#define WEFT_REGION_RX_DESCS 19u
+#define WEFT_REGION_TX_OPS 20u
+#define WEFT_REGION_IOVS 21u
+#define WEFT_REGION_HEADERS 22u
+#define WEFT_REGION_ITEM_HEADS 23u
+#define WEFT_REGION_ITEMS 24u
+#define WEFT_REGION_AEADS 25u
+#define WEFT_REGION_BLAKE2S 26u
+#define WEFT_REGION_SEALED 27u
+#define WEFT_REGION_SLOTS 28u
 
 /* Octet 0 of the memory. Written once at start, except generation. */
 struct weft_header {
@@ -386,9 +495,24 @@ struct weft_worker {
     uint32_t clock_ms;
     uint64_t last_dst;
     uint32_t last_owner;
-    uint32_t pad;
+    uint32_t tunnel;
+    uint32_t peers;
+    uint32_t peer_live;
+    uint32_t peer_counters;
+    uint32_t aead;
+    uint32_t sealed;
+    uint32_t sealed_max;
+    uint32_t sealed_used;
+    uint32_t opened;
+    uint32_t load_tick;
+    uint32_t load_count;
+    uint32_t load_until;
+    uint32_t punt_head;
+    uint32_t punt_tail;
+    uint32_t attention;
+    uint8_t tunnel_source[16];
 };
-_Static_assert(sizeof(struct weft_worker) == 144, "Worker");
+_Static_assert(sizeof(struct weft_worker) == 216, "Worker");
 _Static_assert(offsetof(struct weft_worker, generation) == 0, "Worker.generation");
 _Static_assert(offsetof(struct weft_worker, index) == 4, "Worker.index");
 _Static_assert(offsetof(struct weft_worker, tx_count) == 8, "Worker.txCount");
@@ -423,7 +547,22 @@ _Static_assert(offsetof(struct weft_worker, item_heads) == 120, "Worker.itemHead
 _Static_assert(offsetof(struct weft_worker, clock_ms) == 124, "Worker.clockMs");
 _Static_assert(offsetof(struct weft_worker, last_dst) == 128, "Worker.lastDst");
 _Static_assert(offsetof(struct weft_worker, last_owner) == 136, "Worker.lastOwner");
-_Static_assert(offsetof(struct weft_worker, pad) == 140, "Worker.pad");
+_Static_assert(offsetof(struct weft_worker, tunnel) == 140, "Worker.tunnel");
+_Static_assert(offsetof(struct weft_worker, peers) == 144, "Worker.peers");
+_Static_assert(offsetof(struct weft_worker, peer_live) == 148, "Worker.peerLive");
+_Static_assert(offsetof(struct weft_worker, peer_counters) == 152, "Worker.peerCounters");
+_Static_assert(offsetof(struct weft_worker, aead) == 156, "Worker.aead");
+_Static_assert(offsetof(struct weft_worker, sealed) == 160, "Worker.sealed");
+_Static_assert(offsetof(struct weft_worker, sealed_max) == 164, "Worker.sealedMax");
+_Static_assert(offsetof(struct weft_worker, sealed_used) == 168, "Worker.sealedUsed");
+_Static_assert(offsetof(struct weft_worker, opened) == 172, "Worker.opened");
+_Static_assert(offsetof(struct weft_worker, load_tick) == 176, "Worker.loadTick");
+_Static_assert(offsetof(struct weft_worker, load_count) == 180, "Worker.loadCount");
+_Static_assert(offsetof(struct weft_worker, load_until) == 184, "Worker.loadUntil");
+_Static_assert(offsetof(struct weft_worker, punt_head) == 188, "Worker.puntHead");
+_Static_assert(offsetof(struct weft_worker, punt_tail) == 192, "Worker.puntTail");
+_Static_assert(offsetof(struct weft_worker, attention) == 196, "Worker.attention");
+_Static_assert(offsetof(struct weft_worker, tunnel_source) == 200, "Worker.tunnelSource");
 
 /* One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 struct weft_rx_desc {
@@ -463,7 +602,8 @@ struct weft_rx_desc {
     uint32_t trace;
     uint32_t run;
     uint32_t vtep;
-    uint8_t reserved[24];
+    uint8_t local[16];
+    uint8_t reserved[8];
 };
 _Static_assert(sizeof(struct weft_rx_desc) == 128, "RxDesc");
 _Static_assert(offsetof(struct weft_rx_desc, off) == 0, "RxDesc.off");
@@ -502,7 +642,8 @@ _Static_assert(offsetof(struct weft_rx_desc, conntrack) == 88, "RxDesc.conntrack
 _Static_assert(offsetof(struct weft_rx_desc, trace) == 92, "RxDesc.trace");
 _Static_assert(offsetof(struct weft_rx_desc, run) == 96, "RxDesc.run");
 _Static_assert(offsetof(struct weft_rx_desc, vtep) == 100, "RxDesc.vtep");
-_Static_assert(offsetof(struct weft_rx_desc, reserved) == 104, "RxDesc.reserved");
+_Static_assert(offsetof(struct weft_rx_desc, local) == 104, "RxDesc.local");
+_Static_assert(offsetof(struct weft_rx_desc, reserved) == 120, "RxDesc.reserved");
 
 /* One transmit operation: written by the WASM, carried out by the addon, which writes result, and counted by complete(). */
 struct weft_tx_op {
@@ -522,7 +663,7 @@ struct weft_tx_op {
     int32_t result;
     uint8_t vnet_hdr[10];
     uint16_t network;
-    uint32_t pad;
+    uint32_t local;
 };
 _Static_assert(sizeof(struct weft_tx_op) == 64, "TxOp");
 _Static_assert(offsetof(struct weft_tx_op, kind) == 0, "TxOp.kind");
@@ -541,7 +682,7 @@ _Static_assert(offsetof(struct weft_tx_op, owner) == 40, "TxOp.owner");
 _Static_assert(offsetof(struct weft_tx_op, result) == 44, "TxOp.result");
 _Static_assert(offsetof(struct weft_tx_op, vnet_hdr) == 48, "TxOp.vnetHdr");
 _Static_assert(offsetof(struct weft_tx_op, network) == 58, "TxOp.network");
-_Static_assert(offsetof(struct weft_tx_op, pad) == 60, "TxOp.pad");
+_Static_assert(offsetof(struct weft_tx_op, local) == 60, "TxOp.local");
 
 /* An operation that may still take further frames: a super-frame for a port, or a UDP_SEGMENT send. Lives until complete(). */
 struct weft_join_item {
@@ -559,7 +700,8 @@ struct weft_join_item {
     uint8_t ip_proto;
     uint8_t state;
     uint8_t flags;
-    uint64_t pad;
+    uint32_t skip;
+    uint32_t pad;
 };
 _Static_assert(sizeof(struct weft_join_item) == 48, "JoinItem");
 _Static_assert(offsetof(struct weft_join_item, op) == 0, "JoinItem.op");
@@ -576,7 +718,8 @@ _Static_assert(offsetof(struct weft_join_item, ip_version) == 36, "JoinItem.ipVe
 _Static_assert(offsetof(struct weft_join_item, ip_proto) == 37, "JoinItem.ipProto");
 _Static_assert(offsetof(struct weft_join_item, state) == 38, "JoinItem.state");
 _Static_assert(offsetof(struct weft_join_item, flags) == 39, "JoinItem.flags");
-_Static_assert(offsetof(struct weft_join_item, pad) == 40, "JoinItem.pad");
+_Static_assert(offsetof(struct weft_join_item, skip) == 40, "JoinItem.skip");
+_Static_assert(offsetof(struct weft_join_item, pad) == 44, "JoinItem.pad");
 
 /* A piece of a frame to send. */
 struct weft_iov {
@@ -764,61 +907,20 @@ struct weft_event {
     uint32_t owner;
     uint32_t previous;
     uint8_t source[16];
-    uint64_t pad;
+    uint8_t local[16];
+    uint32_t port;
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct weft_event) == 48, "Event");
+_Static_assert(sizeof(struct weft_event) == 64, "Event");
 _Static_assert(offsetof(struct weft_event, kind) == 0, "Event.kind");
 _Static_assert(offsetof(struct weft_event, network) == 4, "Event.network");
 _Static_assert(offsetof(struct weft_event, mac) == 8, "Event.mac");
 _Static_assert(offsetof(struct weft_event, owner) == 16, "Event.owner");
 _Static_assert(offsetof(struct weft_event, previous) == 20, "Event.previous");
 _Static_assert(offsetof(struct weft_event, source) == 24, "Event.source");
-_Static_assert(offsetof(struct weft_event, pad) == 40, "Event.pad");
-
-/* ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened. */
-struct weft_aead {
-    uint8_t matrix[64];
-    uint8_t h[40];
-    uint8_t r[72];
-    uint8_t r2[72];
-    uint8_t r3[72];
-    uint8_t r4[72];
-    uint8_t addend[16];
-    uint64_t pad;
-    uint8_t block[16];
-    uint8_t keystream[256];
-};
-_Static_assert(sizeof(struct weft_aead) == 688, "Aead");
-_Static_assert(offsetof(struct weft_aead, matrix) == 0, "Aead.matrix");
-_Static_assert(offsetof(struct weft_aead, h) == 64, "Aead.h");
-_Static_assert(offsetof(struct weft_aead, r) == 104, "Aead.r");
-_Static_assert(offsetof(struct weft_aead, r2) == 176, "Aead.r2");
-_Static_assert(offsetof(struct weft_aead, r3) == 248, "Aead.r3");
-_Static_assert(offsetof(struct weft_aead, r4) == 320, "Aead.r4");
-_Static_assert(offsetof(struct weft_aead, addend) == 392, "Aead.addend");
-_Static_assert(offsetof(struct weft_aead, pad) == 408, "Aead.pad");
-_Static_assert(offsetof(struct weft_aead, block) == 416, "Aead.block");
-_Static_assert(offsetof(struct weft_aead, keystream) == 432, "Aead.keystream");
-
-/* BLAKE2s at work: one per worker. */
-struct weft_blake2s {
-    uint8_t h[32];
-    uint8_t v[64];
-    uint8_t block[64];
-};
-_Static_assert(sizeof(struct weft_blake2s) == 160, "Blake2s");
-_Static_assert(offsetof(struct weft_blake2s, h) == 0, "Blake2s.h");
-_Static_assert(offsetof(struct weft_blake2s, v) == 32, "Blake2s.v");
-_Static_assert(offsetof(struct weft_blake2s, block) == 96, "Blake2s.block");
-
-/* Counters of a receiving key that have been seen (RFC 6479). */
-struct weft_replay {
-    uint64_t next;
-    uint8_t bits[2048];
-};
-_Static_assert(sizeof(struct weft_replay) == 2056, "Replay");
-_Static_assert(offsetof(struct weft_replay, next) == 0, "Replay.next");
-_Static_assert(offsetof(struct weft_replay, bits) == 8, "Replay.bits");
+_Static_assert(offsetof(struct weft_event, local) == 40, "Event.local");
+_Static_assert(offsetof(struct weft_event, port) == 56, "Event.port");
+_Static_assert(offsetof(struct weft_event, pad) == 60, "Event.pad");
 
 /* Traffic of a port, one block per worker. Receive is into the switch. Octets of Ethernet frames. */
 struct weft_port_counters {
@@ -866,5 +968,180 @@ _Static_assert(offsetof(struct weft_network_counters, fdb_ports) == 32, "Network
 _Static_assert(offsetof(struct weft_network_counters, fdb_vteps) == 40, "NetworkCounters.fdbVteps");
 _Static_assert(offsetof(struct weft_network_counters, moves) == 48, "NetworkCounters.moves");
 _Static_assert(offsetof(struct weft_network_counters, evictions) == 56, "NetworkCounters.evictions");
+
+/* ChaCha20-Poly1305 at work: one per worker. Holds key material only while a message is sealed or opened. */
+struct weft_aead {
+    uint8_t matrix[64];
+    uint8_t h[32];
+    uint8_t r[56];
+    uint64_t pad;
+    uint8_t addend[16];
+    uint8_t block[16];
+    uint8_t head[256];
+    uint8_t tail[256];
+    uint8_t zeros[256];
+};
+_Static_assert(sizeof(struct weft_aead) == 960, "Aead");
+_Static_assert(offsetof(struct weft_aead, matrix) == 0, "Aead.matrix");
+_Static_assert(offsetof(struct weft_aead, h) == 64, "Aead.h");
+_Static_assert(offsetof(struct weft_aead, r) == 96, "Aead.r");
+_Static_assert(offsetof(struct weft_aead, pad) == 152, "Aead.pad");
+_Static_assert(offsetof(struct weft_aead, addend) == 160, "Aead.addend");
+_Static_assert(offsetof(struct weft_aead, block) == 176, "Aead.block");
+_Static_assert(offsetof(struct weft_aead, head) == 192, "Aead.head");
+_Static_assert(offsetof(struct weft_aead, tail) == 448, "Aead.tail");
+_Static_assert(offsetof(struct weft_aead, zeros) == 704, "Aead.zeros");
+
+/* BLAKE2s at work: one per worker. */
+struct weft_blake2s {
+    uint8_t h[32];
+    uint8_t v[64];
+    uint8_t block[64];
+};
+_Static_assert(sizeof(struct weft_blake2s) == 160, "Blake2s");
+_Static_assert(offsetof(struct weft_blake2s, h) == 0, "Blake2s.h");
+_Static_assert(offsetof(struct weft_blake2s, v) == 32, "Blake2s.v");
+_Static_assert(offsetof(struct weft_blake2s, block) == 96, "Blake2s.block");
+
+/* Counters of a receiving key that have been seen (RFC 6479). */
+struct weft_replay {
+    uint64_t next;
+    uint8_t bits[2048];
+};
+_Static_assert(sizeof(struct weft_replay) == 2056, "Replay");
+_Static_assert(offsetof(struct weft_replay, next) == 0, "Replay.next");
+_Static_assert(offsetof(struct weft_replay, bits) == 8, "Replay.bits");
+
+/* WireGuard as a whole. Double-buffered; written by the main thread. */
+struct weft_tunnel {
+    uint32_t is_on;
+    uint32_t device;
+    uint32_t vxlan_port;
+    uint32_t pad;
+    uint64_t rekey_after;
+    uint8_t mac1key[32];
+    uint8_t cookie_secret[32];
+    uint8_t source4[16];
+    uint8_t source6[16];
+    uint64_t v4lens;
+    uint64_t v6lens0;
+    uint64_t v6lens1;
+    uint64_t v6lens2;
+};
+_Static_assert(sizeof(struct weft_tunnel) == 152, "Tunnel");
+_Static_assert(offsetof(struct weft_tunnel, is_on) == 0, "Tunnel.isOn");
+_Static_assert(offsetof(struct weft_tunnel, device) == 4, "Tunnel.device");
+_Static_assert(offsetof(struct weft_tunnel, vxlan_port) == 8, "Tunnel.vxlanPort");
+_Static_assert(offsetof(struct weft_tunnel, pad) == 12, "Tunnel.pad");
+_Static_assert(offsetof(struct weft_tunnel, rekey_after) == 16, "Tunnel.rekeyAfter");
+_Static_assert(offsetof(struct weft_tunnel, mac1key) == 24, "Tunnel.mac1Key");
+_Static_assert(offsetof(struct weft_tunnel, cookie_secret) == 56, "Tunnel.cookieSecret");
+_Static_assert(offsetof(struct weft_tunnel, source4) == 88, "Tunnel.source4");
+_Static_assert(offsetof(struct weft_tunnel, source6) == 104, "Tunnel.source6");
+_Static_assert(offsetof(struct weft_tunnel, v4lens) == 120, "Tunnel.v4Lens");
+_Static_assert(offsetof(struct weft_tunnel, v6lens0) == 128, "Tunnel.v6Lens0");
+_Static_assert(offsetof(struct weft_tunnel, v6lens1) == 136, "Tunnel.v6Lens1");
+_Static_assert(offsetof(struct weft_tunnel, v6lens2) == 144, "Tunnel.v6Lens2");
+
+/* A WireGuard peer. Double-buffered; written by the main thread. */
+struct weft_peer {
+    uint32_t flags;
+    uint32_t send_key;
+    uint16_t port;
+    uint8_t family;
+    uint8_t pad0;
+    uint32_t mtu;
+    uint8_t addr[16];
+    uint8_t local[16];
+    uint8_t pad1[16];
+};
+_Static_assert(sizeof(struct weft_peer) == 64, "Peer");
+_Static_assert(offsetof(struct weft_peer, flags) == 0, "Peer.flags");
+_Static_assert(offsetof(struct weft_peer, send_key) == 4, "Peer.sendKey");
+_Static_assert(offsetof(struct weft_peer, port) == 8, "Peer.port");
+_Static_assert(offsetof(struct weft_peer, family) == 10, "Peer.family");
+_Static_assert(offsetof(struct weft_peer, pad0) == 11, "Peer.pad0");
+_Static_assert(offsetof(struct weft_peer, mtu) == 12, "Peer.mtu");
+_Static_assert(offsetof(struct weft_peer, addr) == 16, "Peer.addr");
+_Static_assert(offsetof(struct weft_peer, local) == 32, "Peer.local");
+_Static_assert(offsetof(struct weft_peer, pad1) == 48, "Peer.pad1");
+
+/* The two keys of a session. Written by the main thread while state is FREE or HANDSHAKE, then by workers as said. */
+struct weft_key {
+    uint32_t state;
+    uint32_t local;
+    uint32_t remote;
+    uint32_t peer;
+    uint32_t born_ms;
+    uint32_t used;
+    uint32_t worn;
+    uint32_t pad;
+    uint64_t counter;
+    uint8_t send[32];
+    uint8_t receive[32];
+    uint8_t replay[2056];
+};
+_Static_assert(sizeof(struct weft_key) == 2160, "Key");
+_Static_assert(offsetof(struct weft_key, state) == 0, "Key.state");
+_Static_assert(offsetof(struct weft_key, local) == 4, "Key.local");
+_Static_assert(offsetof(struct weft_key, remote) == 8, "Key.remote");
+_Static_assert(offsetof(struct weft_key, peer) == 12, "Key.peer");
+_Static_assert(offsetof(struct weft_key, born_ms) == 16, "Key.bornMs");
+_Static_assert(offsetof(struct weft_key, used) == 20, "Key.used");
+_Static_assert(offsetof(struct weft_key, worn) == 24, "Key.worn");
+_Static_assert(offsetof(struct weft_key, pad) == 28, "Key.pad");
+_Static_assert(offsetof(struct weft_key, counter) == 32, "Key.counter");
+_Static_assert(offsetof(struct weft_key, send) == 40, "Key.send");
+_Static_assert(offsetof(struct weft_key, receive) == 72, "Key.receive");
+_Static_assert(offsetof(struct weft_key, replay) == 104, "Key.replay");
+
+/* When something last happened with a peer, as Worker.nowMs (0: never), one block per worker. Timers run on the main thread. */
+struct weft_peer_live {
+    uint32_t sent_ms;
+    uint32_t sent_data_ms;
+    uint32_t received_ms;
+    uint32_t received_data_ms;
+    uint32_t asked_ms;
+    uint32_t roamed_ms;
+};
+_Static_assert(sizeof(struct weft_peer_live) == 24, "PeerLive");
+_Static_assert(offsetof(struct weft_peer_live, sent_ms) == 0, "PeerLive.sentMs");
+_Static_assert(offsetof(struct weft_peer_live, sent_data_ms) == 4, "PeerLive.sentDataMs");
+_Static_assert(offsetof(struct weft_peer_live, received_ms) == 8, "PeerLive.receivedMs");
+_Static_assert(offsetof(struct weft_peer_live, received_data_ms) == 12, "PeerLive.receivedDataMs");
+_Static_assert(offsetof(struct weft_peer_live, asked_ms) == 16, "PeerLive.askedMs");
+_Static_assert(offsetof(struct weft_peer_live, roamed_ms) == 20, "PeerLive.roamedMs");
+
+/* Traffic of a WireGuard peer, one block per worker. Data messages; octets of UDP payload, as `wg show` counts. */
+struct weft_peer_counters {
+    uint64_t rx_packets;
+    uint64_t rx_bytes;
+    uint64_t tx_packets;
+    uint64_t tx_bytes;
+};
+_Static_assert(sizeof(struct weft_peer_counters) == 32, "PeerCounters");
+_Static_assert(offsetof(struct weft_peer_counters, rx_packets) == 0, "PeerCounters.rxPackets");
+_Static_assert(offsetof(struct weft_peer_counters, rx_bytes) == 8, "PeerCounters.rxBytes");
+_Static_assert(offsetof(struct weft_peer_counters, tx_packets) == 16, "PeerCounters.txPackets");
+_Static_assert(offsetof(struct weft_peer_counters, tx_bytes) == 24, "PeerCounters.txBytes");
+
+/* A handshake message for the main thread. */
+struct weft_punt {
+    uint32_t len;
+    uint32_t flags;
+    uint32_t source;
+    uint32_t port;
+    uint8_t addr[16];
+    uint8_t local[16];
+    uint8_t message[152];
+};
+_Static_assert(sizeof(struct weft_punt) == 200, "Punt");
+_Static_assert(offsetof(struct weft_punt, len) == 0, "Punt.len");
+_Static_assert(offsetof(struct weft_punt, flags) == 4, "Punt.flags");
+_Static_assert(offsetof(struct weft_punt, source) == 8, "Punt.source");
+_Static_assert(offsetof(struct weft_punt, port) == 12, "Punt.port");
+_Static_assert(offsetof(struct weft_punt, addr) == 16, "Punt.addr");
+_Static_assert(offsetof(struct weft_punt, local) == 32, "Punt.local");
+_Static_assert(offsetof(struct weft_punt, message) == 48, "Punt.message");
 
 #endif

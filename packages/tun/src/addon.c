@@ -145,6 +145,7 @@ static napi_value netlink_request_js(napi_env env, napi_callback_info info)
 #define UDP_FLAG_REUSE_PORT 1
 #define UDP_FLAG_GRO 2
 #define UDP_FLAG_FORCE 4
+#define UDP_FLAG_PACKET_INFO 8
 
 /* udpOpen(family, address, port, flags, receiveBuffer, sendBuffer) → { fd, port, receiveBuffer, sendBuffer, gro } */
 static napi_value udp_open_js(napi_env env, napi_callback_info info)
@@ -168,6 +169,7 @@ static napi_value udp_open_js(napi_env env, napi_callback_info info)
     spec.reuse_port = flags & UDP_FLAG_REUSE_PORT;
     spec.gro = flags & UDP_FLAG_GRO;
     spec.force_buffers = flags & UDP_FLAG_FORCE;
+    spec.packet_info = flags & UDP_FLAG_PACKET_INFO;
     fd = udp_open(&spec, &got, &syscall);
     if (fd < 0)
         return fail(env, syscall, -fd, NULL);
@@ -189,6 +191,34 @@ static napi_value udp_drops_js(napi_env env, napi_callback_info info)
     if (!take_args(env, info, 1, args) || !as_i32(env, args[0], &fd))
         return NULL;
     return result(env, udp_drops(fd), "getsockopt(SO_MEMINFO)");
+}
+
+/* udpSend(fd, family, octets, address, port, from: "" for any) */
+static napi_value udp_send_js(napi_env env, napi_callback_info info)
+{
+    napi_value args[6];
+    char to[TEXT_MAX], from[TEXT_MAX];
+    size_t len, to_len, from_len;
+    int32_t fd, family, port;
+    uint8_t *octets;
+
+    if (!take_args(env, info, 6, args) || !as_i32(env, args[0], &fd) || !as_i32(env, args[1], &family) ||
+        !as_octets(env, args[2], &octets, &len) || !as_text(env, args[3], to, &to_len) ||
+        !as_i32(env, args[4], &port) || !as_text(env, args[5], from, &from_len))
+        return NULL;
+    return result(env, udp_send(fd, family == 6 ? AF_INET6 : AF_INET, octets, len, to, (uint16_t)port,
+                                from_len > 0 ? from : NULL), "sendmsg");
+}
+
+/* udpSteerWireguard(fd, members) */
+static napi_value udp_steer_wireguard_js(napi_env env, napi_callback_info info)
+{
+    napi_value args[2];
+    int32_t fd, members;
+
+    if (!take_args(env, info, 2, args) || !as_i32(env, args[0], &fd) || !as_i32(env, args[1], &members))
+        return NULL;
+    return result(env, udp_steer_wireguard(fd, (uint32_t)members), "setsockopt(SO_ATTACH_REUSEPORT_CBPF)");
 }
 
 /* ---- process ---- */
@@ -275,6 +305,7 @@ static napi_value probe_js(napi_env env, napi_callback_info info)
     put(env, out, "gsoMax", number(env, found.gso_max));
     put(env, out, "tunGetDevNetns", boolean(env, found.tun_get_dev_netns));
     put(env, out, "bufferForce", boolean(env, found.buffer_force));
+    put(env, out, "reuseportSteering", boolean(env, found.reuseport_steering));
     return out;
 }
 
@@ -313,6 +344,8 @@ NAPI_MODULE_INIT()
         { "netlinkRequest", netlink_request_js },
         { "udpOpen", udp_open_js },
         { "udpDrops", udp_drops_js },
+        { "udpSend", udp_send_js },
+        { "udpSteerWireguard", udp_steer_wireguard_js },
         { "abstractLock", abstract_lock_js },
         { "fileLock", file_lock_js },
         { "unixSend", unix_send_js },

@@ -109,6 +109,13 @@ uint32_t io_read_ports(struct io *io, uint32_t max)
     return filled;
 }
 
+static void set_mapped(uint8_t out[16], const struct in_addr *address)
+{
+    memset(out, 0, 10);
+    out[10] = out[11] = 0xff;
+    memcpy(out + 12, address, sizeof(*address));
+}
+
 /* Fills a descriptor from a received message. */
 static void take_datagram(struct io *io, uint32_t slot, uint32_t receiver, const struct mmsghdr *message)
 {
@@ -117,10 +124,12 @@ static void take_datagram(struct io *io, uint32_t slot, uint32_t receiver, const
 
     if (head->msg_flags & MSG_TRUNC)
         desc->rx_flags |= WEFT_RX_TRUNCATED;
-    if (receiver == 0) {
+    /* It lies behind what start_desc() clears; only WireGuard's sockets know it. */
+    if (receiver >= WEFT_RECEIVER_WIREGUARD4)
+        memset(desc->local, 0, sizeof(desc->local));
+    if (receiver == WEFT_RECEIVER_VXLAN4 || receiver == WEFT_RECEIVER_WIREGUARD4) {
         const struct sockaddr_in *from = head->msg_name;
-        desc->addr[10] = desc->addr[11] = 0xff;
-        memcpy(desc->addr + 12, &from->sin_addr, 4);
+        set_mapped(desc->addr, &from->sin_addr);
         desc->addr_port = ntohs(from->sin_port);
     } else {
         const struct sockaddr_in6 *from = head->msg_name;
@@ -140,6 +149,17 @@ static void take_datagram(struct io *io, uint32_t slot, uint32_t receiver, const
                    c->cmsg_len >= CMSG_LEN(sizeof(value))) {
             memcpy(&value, CMSG_DATA(c), sizeof(value));
             desc->tos = (uint8_t)value;
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO &&
+                   c->cmsg_len >= CMSG_LEN(sizeof(struct in_pktinfo))) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            /* Not ipi_addr, which may be a broadcast address: this one can be answered from. */
+            set_mapped(desc->local, &info.ipi_spec_dst);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
+                   c->cmsg_len >= CMSG_LEN(sizeof(struct in6_pktinfo))) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            memcpy(desc->local, &info.ipi6_addr, sizeof(desc->local));
         }
     }
 }
@@ -195,12 +215,14 @@ uint32_t io_receive(struct io *io, uint32_t max)
 
     if (max > WEFT_BATCH_MAX)
         max = WEFT_BATCH_MAX;
-    /* The family that was second last time is first now. */
-    io->receiver_next ^= 1;
-    for (uint32_t i = 0; i < IO_RECEIVERS && filled < max; i++) {
-        uint32_t receiver = (io->receiver_next + i) % IO_RECEIVERS;
-        if (io->receiver_ready[receiver] && io->receivers[receiver] >= 0)
-            filled += receive_some(io, receiver, filled, max - filled);
+    /* Whoever was first last time is last now: one that fills every batch leaves the others theirs. */
+    for (uint32_t i = 0, start = io->receiver_next; i < IO_RECEIVERS && filled < max; i++) {
+        uint32_t receiver = (start + i) % IO_RECEIVERS;
+        if (!io->receiver_ready[receiver] || io->receivers[receiver] < 0)
+            continue;
+        if (filled == 0)
+            io->receiver_next = (receiver + 1) % IO_RECEIVERS;
+        filled += receive_some(io, receiver, filled, max - filled);
     }
     io->busy |= filled > 0;
     return filled;

@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "cmsg.h"
 #include "io.h"
 #include "udp.h"
 
 #define CHAIN_END UINT32_MAX
+/* Octets of a source address in the memory. */
+#define LOCAL_LEN 16
 /* Longest UDP payload over IPv4 and IPv6. */
 #define UDP_V4_MAX 65507
 #define UDP_V6_MAX 65527
@@ -65,24 +68,15 @@ static int write_frame(struct io *io, const struct weft_tx_op *op)
     return sent < 0 ? -errno : (int)sent;
 }
 
-static void set_cmsg(struct msghdr *head, int level, int type, const void *value, size_t len)
-{
-    struct cmsghdr *c = (struct cmsghdr *)(void *)((uint8_t *)head->msg_control + head->msg_controllen);
-
-    memset(c, 0, CMSG_SPACE(len));
-    c->cmsg_level = level;
-    c->cmsg_type = type;
-    c->cmsg_len = CMSG_LEN(len);
-    memcpy(CMSG_DATA(c), value, len);
-    head->msg_controllen += CMSG_SPACE(len);
-}
-
-/* Prepares message `i` for operation `index`, whose iovecs are gathered. gso_size 0: one datagram. */
+/*
+ * Prepares message `i` for operation `index`, whose iovecs are gathered. gso_size 0: one datagram. `source`: the address
+ * to send from, or NULL.
+ */
 static void prepare(struct io *io, uint32_t i, uint32_t index, const struct weft_tx_op *op, struct iovec *iovecs,
-                    int count, uint16_t gso_size)
+                    int count, uint16_t gso_size, const uint8_t *source)
 {
     struct msghdr *head = &io->messages[i].msg_hdr;
-    bool v4 = op->dest < WEFT_SOURCE_PORTS;
+    bool v4 = io_sends_v4(op->dest);
     int tos = op->tos;
 
     memset(&io->addresses[i], 0, sizeof(struct sockaddr_in6));
@@ -102,11 +96,13 @@ static void prepare(struct io *io, uint32_t i, uint32_t index, const struct weft
         .msg_namelen = v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
         .msg_iov = iovecs, .msg_iovlen = (size_t)count, .msg_control = io->controls[i].octets,
     };
+    /* The first one: send_unsourced() cuts it off. */
+    io->message_source[i] = source != NULL ? cmsg_put_source(head, v4, source) : 0;
     if (tos != 0)
-        set_cmsg(head, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos));
+        cmsg_put(head, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos));
     /* The last one: send_singles() cuts it off again. */
     if (gso_size != 0)
-        set_cmsg(head, SOL_UDP, UDP_SEGMENT, &gso_size, sizeof(gso_size));
+        cmsg_put(head, SOL_UDP, UDP_SEGMENT, &gso_size, sizeof(gso_size));
     io->message_op[i] = index;
     io->message_gso[i] = gso_size;
 }
@@ -149,6 +145,18 @@ static size_t take_octets(struct iovec **from, uint64_t want, struct iovec *piec
     return used;
 }
 
+/* Sends one message. Returns octets, or -errno when it is refused for good, or there is still no room after a wait. */
+static int send_one(struct io *io, int fd, const struct msghdr *head)
+{
+    ssize_t sent;
+
+    do {
+        count_up(io->worker.counters, WEFT_COUNT_SYS_SENDMMSG);
+        sent = sendmsg(fd, head, MSG_DONTWAIT);
+    } while (sent < 0 && (errno == EINTR || (full(errno) && wait_for_room(io, fd))));
+    return sent < 0 ? -errno : (int)sent;
+}
+
 /*
  * Sends prepared message `i` as single datagrams of gso_size octets: what UDP_SEGMENT would have made of it. Its
  * iovecs are used up.
@@ -159,8 +167,9 @@ static int send_singles(struct io *io, int fd, uint32_t i, uint16_t gso_size, bo
 {
     struct msghdr head = io->messages[i].msg_hdr;
     struct iovec *from = head.msg_iov;
+    size_t source = io->message_source[i];
     uint64_t left = 0;
-    uint32_t sent_total = 0;
+    int sent_total = 0;
 
     for (size_t k = 0; k < head.msg_iovlen; k++)
         left += from[k].iov_len;
@@ -169,22 +178,33 @@ static int send_singles(struct io *io, int fd, uint32_t i, uint16_t gso_size, bo
     head.msg_iov = io->pieces;
     while (left > 0) {
         uint64_t want = left < gso_size ? left : gso_size;
-        ssize_t sent;
+        int sent;
 
         left -= want;
         head.msg_iovlen = take_octets(&from, want, io->pieces);
-        do {
-            count_up(io->worker.counters, WEFT_COUNT_SYS_SENDMMSG);
-            sent = sendmsg(fd, &head, MSG_DONTWAIT);
-        } while (sent < 0 && (errno == EINTR || (full(errno) && wait_for_room(io, fd))));
-        if (sent < 0) {
-            int err = errno;
-            *is_full = full(err);
-            return sent_total > 0 ? (int)sent_total : -err;
+        sent = send_one(io, fd, &head);
+        if (sent < 0 && source != 0 && cmsg_source_gone(-sent)) {
+            /* Nor do those behind it try. */
+            cmsg_cut_source(&head, source);
+            source = 0;
+            sent = send_one(io, fd, &head);
         }
-        sent_total += (uint32_t)sent;
+        if (sent < 0) {
+            *is_full = full(-sent);
+            return sent_total > 0 ? sent_total : sent;
+        }
+        sent_total += sent;
     }
-    return (int)sent_total;
+    return sent_total;
+}
+
+/* Sends prepared message `i` again, from an address that the kernel chooses. Returns octets or -errno. */
+static int send_unsourced(struct io *io, int fd, uint32_t i)
+{
+    struct msghdr head = io->messages[i].msg_hdr;
+
+    cmsg_cut_source(&head, io->message_source[i]);
+    return send_one(io, fd, &head);
 }
 
 /* Whether a refused UDP_SEGMENT send may go through as single datagrams (too many, too long, no checksum offload). */
@@ -217,9 +237,12 @@ static bool flush(struct io *io, int fd, uint32_t count)
         /* The error belongs to the first message. */
         if (err == EINTR || (full(err) && wait_for_room(io, fd)))
             continue;
-        is_full = full(err);
         result = -err;
-        if (io->message_gso[done] != 0 && gso_refused(err)) {
+        if (io->message_source[done] != 0 && cmsg_source_gone(err))
+            result = send_unsourced(io, fd, done);
+        is_full = full(-result);
+        /* EINVAL without a source address either: that was not the reason, so the single datagrams have it again. */
+        if (io->message_gso[done] != 0 && gso_refused(-result)) {
             result = send_singles(io, fd, done, io->message_gso[done], &is_full);
             if (result > 0)
                 count_up(io->worker.counters, WEFT_COUNT_GSO_FALLBACKS);
@@ -237,7 +260,7 @@ static bool flush(struct io *io, int fd, uint32_t count)
 /* Sends the chain of operations of one socket, in order, as few sendmmsg calls as there is room for. */
 static void send_chain(struct io *io, uint32_t sender, uint32_t first)
 {
-    uint64_t payload_max = sender < WEFT_SOURCE_PORTS ? UDP_V4_MAX : UDP_V6_MAX;
+    uint64_t payload_max = io_sends_v4(sender) ? UDP_V4_MAX : UDP_V6_MAX;
     uint32_t messages = 0, iovecs = 0;
     int fd = io->senders[sender];
     bool room = true;
@@ -257,6 +280,8 @@ static void send_chain(struct io *io, uint32_t sender, uint32_t first)
             continue;
         }
         count = gather(io, &op, io->iovecs + iovecs, &total);
+        if (count >= 0 && op.local != 0 && !memory_range(&io->memory, op.local, LOCAL_LEN))
+            count = -EFAULT;
         if (count < 0) {
             io->worker.tx_ops[index].result = count;
             continue;
@@ -264,7 +289,8 @@ static void send_chain(struct io *io, uint32_t sender, uint32_t first)
         if (total <= op.gso_size)
             op.gso_size = 0;
         singles = op.gso_size != 0 && (!io->gso || total > payload_max);
-        prepare(io, messages, index, &op, io->iovecs + iovecs, count, singles ? 0 : op.gso_size);
+        prepare(io, messages, index, &op, io->iovecs + iovecs, count, singles ? 0 : op.gso_size,
+                op.local != 0 ? io->memory.base + op.local : NULL);
         if (singles) {
             bool is_full = false;
 
@@ -301,7 +327,7 @@ int io_send(struct io *io, uint32_t count)
             result = -EINVAL;
         } else if (op.dest >= IO_SENDERS) {
             result = -EFAULT;
-        } else if (op.family != (op.dest < WEFT_SOURCE_PORTS ? 4 : 6) || io->senders[op.dest] < 0) {
+        } else if (op.family != (io_sends_v4(op.dest) ? 4 : 6) || io->senders[op.dest] < 0) {
             result = -EAFNOSUPPORT;
         } else {
             /* UDP operations are chained by socket: order holds within a socket, and one call carries them all. */

@@ -8,6 +8,7 @@
 #ifndef WEFT_IO_H
 #define WEFT_IO_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -43,8 +44,9 @@
  */
 #define IO_SPIN_CREDIT 8
 #define IO_SPIN_REST 64
-#define IO_RECEIVERS 2u
-#define IO_SENDERS (2 * WEFT_SOURCE_PORTS)
+/* By WEFT_RECEIVER: VXLAN and WireGuard, each over IPv4 and IPv6. */
+#define IO_RECEIVERS 4u
+#define IO_SENDERS WEFT_SENDERS
 
 /* What io_poll() saw. Same bits as READY in lib/link.ts. */
 #define IO_READY_TAP 1
@@ -61,10 +63,12 @@ struct io_port {
     int32_t octets;     /* and octets; 0 or less: spent */
 };
 
-/* Room for the control messages of one datagram. */
+/* Room for the control messages of one datagram: packet information, TOS or traffic class, segment size. */
 struct io_control {
     _Alignas(struct cmsghdr) uint8_t octets[128];
 };
+_Static_assert(CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) <= sizeof(struct io_control),
+               "three control messages fit");
 
 struct io {
     struct memory memory;
@@ -86,7 +90,7 @@ struct io {
 
     int receivers[IO_RECEIVERS];
     bool receiver_ready[IO_RECEIVERS];
-    uint32_t receiver_next;
+    uint32_t receiver_next; /* whose turn it is to be first */
     int senders[IO_SENDERS];
 
     /* One per slot, prepared once: what a call has used is made ready again after it. */
@@ -102,9 +106,16 @@ struct io {
     struct io_control controls[IO_SEND_MAX];
     uint32_t message_op[IO_SEND_MAX];
     uint16_t message_gso[IO_SEND_MAX];
+    size_t message_source[IO_SEND_MAX]; /* octets of the control message with the source address; 0: there is none */
     struct iovec iovecs[IO_IOV_MAX];
     struct iovec pieces[IO_OP_IOVS];    /* those of one datagram of a UDP_SEGMENT operation sent singly */
 };
+
+/* Whether a sending socket is one of IPv4. */
+static inline bool io_sends_v4(uint32_t sender)
+{
+    return sender < WEFT_SOURCE_PORTS || sender == WEFT_SENDER_WIREGUARD;
+}
 
 /*
  * Creates an Io over a memory that stays valid until io_destroy(). UDP_SEGMENT is used unless `gso` is false or the

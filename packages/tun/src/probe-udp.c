@@ -14,8 +14,6 @@
 /* Four equal datagrams: kernels that mangle such runs exist, and spare those with a shorter last one. */
 #define SIZE 1000
 #define COUNT 4
-/* What arrives on one machine arrives at once; with receive steering, almost. */
-#define ARRIVAL_MS 50
 
 void probe_fill(unsigned char *payload, unsigned len)
 {
@@ -38,7 +36,7 @@ bool probe_arrives(int fd, const unsigned char *payload, unsigned len, unsigned 
         unsigned want = joined ? len : len - at < size ? len - at : size;
         int segment = 0;
 
-        if (poll(&wait, 1, ARRIVAL_MS) != 1 || recvmsg(fd, &head, MSG_DONTWAIT) != (ssize_t)want)
+        if (poll(&wait, 1, PROBE_ARRIVAL_MS) != 1 || recvmsg(fd, &head, MSG_DONTWAIT) != (ssize_t)want)
             return false;
         for (struct cmsghdr *c = CMSG_FIRSTHDR(&head); c != NULL; c = CMSG_NXTHDR(&head, c))
             if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO && c->cmsg_len >= CMSG_LEN(sizeof(segment)))

@@ -9,6 +9,7 @@ static int probe_private(void *data)
 {
     probe_tap(data, true);
     probe_udp(data);
+    probe_steering(data);
     return 0;
 }
 
@@ -22,5 +23,6 @@ void probe_features(struct probe *out)
     if (netns_run(NETNS_NEW, probe_private, out, &syscall) < 0) {
         probe_tap(out, false);
         probe_udp(out);
+        probe_steering(out);
     }
 }

@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* What arrives on one machine arrives at once; with receive steering, almost. */
+#define PROBE_ARRIVAL_MS 50
+
 struct probe {
     bool vnet_hdr;
     bool tap_checksum;
@@ -16,6 +19,7 @@ struct probe {
     bool gro;
     int gso_max;        /* 128, 64, or 1 without UDP_SEGMENT */
     bool buffer_force;
+    bool reuseport_steering;    /* a classic BPF program chooses among the sockets of a SO_REUSEPORT group */
 };
 
 /*
@@ -27,6 +31,8 @@ void probe_features(struct probe *out);
 void probe_tap(struct probe *out, bool private);
 /* probe-udp.c */
 void probe_udp(struct probe *out);
+/* probe-steer.c; after probe_udp(), which brings lo up in a namespace of its own. */
+void probe_steering(struct probe *out);
 
 /* Octets of a test payload: no two datagrams of one payload are alike. */
 void probe_fill(unsigned char *payload, unsigned len);

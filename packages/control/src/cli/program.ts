@@ -15,7 +15,7 @@ import type { BenchToOptions } from "./bench-to.js";
 import { DEFAULT_PORT as BENCH_PORT, SECONDS_MAX as BENCH_SECONDS_MAX } from "./bench-wire.js";
 import * as value from "./values.js";
 
-export const TOPICS = ["ports", "networks", "vteps", "fdb", "neighbours", "routes", "drops"] as const;
+export const TOPICS = ["ports", "networks", "vteps", "fdb", "neighbours", "routes", "peers", "drops"] as const;
 export type Topic = (typeof TOPICS)[number];
 
 const EXAMPLE = `
@@ -71,6 +71,11 @@ export function buildProgram(done: (exitCode: number) => void): Command {
     )
     .option("--state-dir <dir>", `where attachments are kept (default: ${DEFAULT_STATE_DIR})`, value.path)
     .option("--workers <n>", "worker threads (default: 1)", value.integer(1, 16))
+    .option(
+      "--wireguard-keylog <file>",
+      "for debugging only: append the private key and those of WireGuard sessions to a file, for Wireshark; whoever reads it reads all traffic",
+      value.path,
+    )
     .option("--ephemeral", "keep nothing: remove every device at the end")
     .addOption(new Option("--log-level <level>", "least level to log (default: info)").choices(LOG_LEVELS))
     .addOption(new Option("--log-format <format>", "how to log (default: pretty)").choices(LOG_FORMATS))

@@ -7,10 +7,13 @@ import type {
   NetworkInfo,
   PortInfo,
   Route,
+  WireguardInfo,
 } from "../dataplane/types.js";
 import { featuresText } from "../features.js";
+import { keylogText } from "../keylog.js";
 import { refusedText } from "../refused.js";
 import { call } from "./client.js";
+import { peersText, wireguardLine } from "./peers.js";
 import type { ListingOptions, Topic } from "./program.js";
 import { type Cell, grouped, octets, span, table } from "./table.js";
 
@@ -26,6 +29,7 @@ interface Status {
     readonly disabled: readonly string[];
     readonly underlay: readonly (DataplaneInfo["underlay"][number] & { readonly up: boolean })[];
   };
+  readonly wireguard: WireguardInfo | null;
   readonly parked: readonly {
     readonly id: string;
     readonly network: string;
@@ -67,7 +71,7 @@ async function overview(socket: string): Promise<Answer> {
 }
 
 function overviewText(s: Status): string {
-  const { dataplane: dp, counters } = s;
+  const { dataplane: dp, counters, wireguard } = s;
   const underlay = dp.underlay
     .map((u) => `${u.address} (${u.interface ?? "?"}, MTU ${u.mtu}${u.up ? "" : ", DOWN"})`)
     .join(", ");
@@ -77,6 +81,8 @@ function overviewText(s: Status): string {
       `${s.version}, ${s.name}, ${s.state} for ${span(s.uptimeSeconds)}, PID ${s.pid}, ${dp.workers} worker${dp.workers === 1 ? "" : "s"}`,
     ],
     ["underlay", `${underlay}, VXLAN on UDP ${dp.vxlanPort}`],
+    ...(wireguard ? [["wireguard", wireguardLine(wireguard)] as [string, string]] : []),
+    ...(wireguard?.keylog ? [["WARNING", keylogText(wireguard.keylog)] as [string, string]] : []),
     ["metrics", s.metrics ?? "off"],
     ["state", s.stateDir ?? "none (ephemeral)"],
     ["kernel", featuresText({ ...dp.features }, dp.disabled)],
@@ -99,6 +105,7 @@ function networksText(networks: readonly NetworkInfo[], counters: Counters): str
       n.name,
       String(n.vni),
       String(n.mtu),
+      encryptionText(n, counters),
       n.vteps.length,
       n.ports,
       n.routes,
@@ -107,7 +114,16 @@ function networksText(networks: readonly NetworkInfo[], counters: Counters): str
       c?.transmit.packets ?? 0,
     ];
   });
-  return table(["NETWORK", "VNI", "MTU", "VTEPS", "PORTS", "ROUTES", "MACS", "FROM CONTAINERS", "TO CONTAINERS"], rows);
+  return table(
+    ["NETWORK", "VNI", "MTU", "ENCRYPTION", "VTEPS", "PORTS", "ROUTES", "MACS", "FROM CONTAINERS", "TO CONTAINERS"],
+    rows,
+  );
+}
+
+/** Beside WireGuard, what does without it is marked. */
+function encryptionText({ encryption }: NetworkInfo, { wireguard }: Counters): string {
+  if (!wireguard || encryption === "required") return encryption;
+  return encryption === "none" ? "none: IN CLEAR" : "mixed: PARTLY IN CLEAR";
 }
 
 function portsText(ports: readonly PortInfo[]): string {
@@ -216,6 +232,10 @@ const topics: Readonly<Record<Topic, (socket: string, network: string | undefine
     }
     const rows = data.map((r): Cell[] => [r.network, "mac" in r ? r.mac : r.prefix, r.via]);
     return shown(data, ["NETWORK", "MAC OR PREFIX", "VIA"], rows, "no routes");
+  },
+  async peers(socket) {
+    const data = await call<WireguardInfo | null>(socket, "GET", "/v1/peers");
+    return { data, text: peersText(data, Date.now()) };
   },
   async drops(socket) {
     const { counters, refused } = await call<Status>(socket, "GET", "/v1/status");

@@ -22,12 +22,12 @@ export function grouped(n: number): string {
 }
 
 /** Octets in a unit that people read: 1.5 MiB. */
-export function octets(n: number): string {
+export function octets(n: number, digits = 1): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let at = 0;
   let value = n;
   while (value >= 1024 && at < units.length - 1) [value, at] = [value / 1024, at + 1];
-  return `${at === 0 ? value : value.toFixed(1)} ${units[at]}`;
+  return `${at === 0 ? value : value.toFixed(digits)} ${units[at]}`;
 }
 
 /** Seconds as 3d 4h, 5m 2s. */

@@ -1,18 +1,23 @@
 /** What a daemon runs with: flags over the file over defaults. */
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import type { NetworkSpec, Route } from "../dataplane/types.js";
+import type { NetworkSpec, PeerSpec, Route, WireguardSpec } from "../dataplane/types.js";
+import { WeftError } from "../errors.js";
 import {
+  DEFAULT_LISTEN_PORT,
   DEFAULT_METRICS,
+  DEFAULT_PEERS,
   DEFAULT_SOCKET,
   DEFAULT_STATE_DIR,
   DEFAULT_VXLAN_PORT,
+  defaultEncryption,
   type LogFormat,
   type LogLevel,
   type UpFlags,
 } from "./defaults.js";
 import { splitEndpoint } from "./formats.js";
-import type { ConfigFile, FileNetwork } from "./schema.js";
+import type { Keys } from "./key-files.js";
+import type { ConfigFile, FileNetwork, WireguardSection } from "./schema.js";
 
 export interface Listen {
   readonly host: string;
@@ -41,15 +46,21 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly limits: NonNullable<ConfigFile["limits"]>;
+  /** undefined: no WireGuard. */
+  readonly wireguard: WireguardSpec | undefined;
   readonly networks: readonly ConfiguredNetwork[];
 }
 
 /**
- * @throws WeftError bad_config (rejects) when the file cannot be used. Flags must have been checked by the caller.
+ * @throws WeftError bad_config (rejects) when the file, or a key file that it names, cannot be used. Flags must have been
+ *   checked by the caller.
  */
 export async function resolveConfig(flags: UpFlags): Promise<Config> {
   // Loaded only where there is a file: YAML and schemas are half of the time until a restarted daemon forwards again.
-  const file = flags.config === undefined ? {} : (await import("./file.js")).loadConfigFile(flags.config, flags);
+  const { file, keys } =
+    flags.config === undefined
+      ? { file: {}, keys: undefined }
+      : await (await import("./file.js")).loadConfigFile(flags.config, { ...flags, vteps: flags.vtep });
   const vteps = flags.vtep ?? [];
   const metrics = flags.metrics ?? file.metrics ?? DEFAULT_METRICS;
   return {
@@ -64,7 +75,8 @@ export async function resolveConfig(flags: UpFlags): Promise<Config> {
     logLevel: flags.logLevel ?? file.logLevel ?? "info",
     logFormat: flags.logFormat ?? file.logFormat ?? "pretty",
     limits: file.limits ?? {},
-    networks: (file.networks ?? []).map((n) => configured(n, vteps)),
+    wireguard: wireguard(file, keys, flags.wireguardKeylog),
+    networks: (file.networks ?? []).map((n) => configured(n, vteps, file.wireguard !== undefined)),
   };
 }
 
@@ -74,11 +86,40 @@ function listen(text: string): Listen {
   return { host: endpoint.address, port: endpoint.port };
 }
 
-function configured(network: FileNetwork, defaultVteps: readonly string[]): ConfiguredNetwork {
-  // encryption can only be "none" here: the schema refuses the rest.
-  const { static: statics = [], routes = [], encryption: _, ...spec } = network;
+function wireguard(
+  { wireguard: section, limits }: ConfigFile,
+  keys: Keys | undefined,
+  keylog: string | undefined,
+): WireguardSpec | undefined {
+  if (!section || !keys?.private) {
+    if (keylog === undefined) return undefined;
+    throw new WeftError(
+      "bad_config",
+      "--wireguard-keylog: there is no wireguard section in a configuration file (--config)",
+    );
+  }
+  const { privateKeyFile: _, peers = [], ...rest } = section;
   return {
-    spec: { ...spec, vteps: spec.vteps ?? defaultVteps },
+    ...rest,
+    privateKey: keys.private,
+    listenPort: rest.listenPort ?? DEFAULT_LISTEN_PORT,
+    peers: peers.map((peer, i) => peerSpec(peer, keys.preshared[i])),
+    // Twice: a file that is read again may exchange all of them, and the old ones go after the new ones have come.
+    peersMax: 2 * (limits?.peers ?? DEFAULT_PEERS),
+    ...(keylog === undefined ? {} : { keylog: resolve(keylog) }),
+  };
+}
+
+function peerSpec(peer: NonNullable<WireguardSection["peers"]>[number], presharedKey: Buffer | undefined): PeerSpec {
+  const { presharedKeyFile: _, ...rest } = peer;
+  return { ...rest, ...(presharedKey ? { presharedKey } : {}) };
+}
+
+function configured(network: FileNetwork, defaultVteps: readonly string[], hasWireguard: boolean): ConfiguredNetwork {
+  const { static: statics = [], routes = [], ...spec } = network;
+  const encryption = spec.encryption ?? defaultEncryption(hasWireguard);
+  return {
+    spec: { ...spec, encryption, vteps: spec.vteps ?? defaultVteps },
     routes: [...statics.map(({ mac, vtep }) => ({ mac, via: vtep })), ...routes],
   };
 }

@@ -17,13 +17,22 @@ export interface UpFlags {
   readonly stateDir?: string;
   readonly workers?: number;
   readonly ephemeral?: boolean;
+  readonly wireguardKeylog?: string;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
+}
+
+/** How a network is encrypted that does not say so itself. */
+export function defaultEncryption(hasWireguard: boolean): "required" | "none" {
+  return hasWireguard ? "required" : "none";
 }
 
 export const DEFAULT_SOCKET = "/run/weft/weft.sock";
 export const DEFAULT_METRICS = "127.0.0.1:6782";
 export const DEFAULT_STATE_DIR = "/var/lib/weft";
 export const DEFAULT_VXLAN_PORT = 4789;
+export const DEFAULT_LISTEN_PORT = 51_820;
+/** WireGuard peers. */
+export const DEFAULT_PEERS = 256;
 /** Learned MACs. */
 export const DEFAULT_FDB = 65_536;

@@ -7,7 +7,7 @@ import Format from "typebox/format";
 import { Settings } from "typebox/system";
 import { isIfname } from "../dataplane/ifname.js";
 import { LOG_LEVELS } from "./defaults.js";
-import { isAddress, isCidr, isFileVia, isListen, isMac, isUnicast, isVtep } from "./formats.js";
+import { isAddress, isCidr, isEndpoint, isFileVia, isKey, isListen, isMac, isUnicast, isVtep } from "./formats.js";
 
 // The default stops after 8 errors; a wrong file is reported whole.
 Settings.Set({ maxErrors: 1000 });
@@ -20,6 +20,8 @@ Format.Set("cidr", isCidr);
 Format.Set("mac", isMac);
 Format.Set("vtep", isVtep);
 Format.Set("listen", isListen);
+Format.Set("key", isKey);
+Format.Set("endpoint", isEndpoint);
 
 export const Address = Type.String({
   format: "unicast",
@@ -40,6 +42,23 @@ export const Vtep = Type.String({
 export const FileVia = Type.String({ format: "via", description: "a VTEP of the network, or blackhole" });
 export const Via = Type.String({ minLength: 1, description: "a VTEP of the network, a port id, or blackhole" });
 export const Listen = Type.String({ format: "listen", description: "ADDR:PORT, [ADDR]:PORT, or off" });
+export const PublicKey = Type.String({
+  format: "key",
+  description: "a public key: 32 octets in base64, as `weft pubkey` prints",
+});
+export const PeerEndpoint = Type.String({
+  format: "endpoint",
+  description: "ADDR:PORT or [ADDR]:PORT of a host; names are not resolved",
+});
+export const Keepalive = Type.Integer({ minimum: 0, maximum: 65_535, description: "seconds 1..65535, or 0 for none" });
+export const RekeyAfterMessages = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: "messages 1..9007199254740991",
+});
+export const Encryption = Type.Union([Type.Literal("required"), Type.Literal("none"), Type.Literal("mixed")], {
+  description: "required, none or mixed",
+});
 export const Name = Type.String({
   pattern: "^[a-z0-9][a-z0-9._-]{0,31}$",
   description: "1..32 of a-z 0-9 - _ . that start with a letter or digit",
@@ -87,9 +106,5 @@ export const networkSettings = {
   macsPerPort: Type.Optional(MacsPerPort),
   acceptFrom: Type.Optional(AcceptFrom),
   guards: Type.Optional(Guards),
-  encryption: Type.Optional(
-    Type.Literal("none", {
-      description: "none (this version cannot encrypt, and never sends plaintext where encryption was asked for)",
-    }),
-  ),
+  encryption: Type.Optional(Encryption),
 };

@@ -3,23 +3,30 @@
  * of the file is reported at once, with its line.
  */
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { WeftError } from "../errors.js";
+import { DEFAULT_VXLAN_PORT } from "./defaults.js";
+import type { Keys } from "./key-files.js";
 import { type Problem, schemaProblems, show, showPath } from "./problems.js";
-import { type Given, networkProblems, underlayProblems } from "./rules.js";
+import { type Given, networkProblems, type Surroundings, underlayProblems } from "./rules.js";
 import { ConfigFile } from "./schema.js";
+import { tunnelOf } from "./tunnel.js";
+import { wireguardProblems } from "./wireguard-rules.js";
 
-/** Keys that another version may know and this one must not read past in silence. */
-const REFUSED: Readonly<Record<string, string>> = {
-  wireguard:
-    "this version has no WireGuard: remove the key, or everything would cross the underlay in plaintext against your wish",
-};
+/** A configuration file, and the keys that it names. */
+export interface LoadedConfig {
+  readonly file: ConfigFile;
+  /** undefined without WireGuard. */
+  readonly keys: Keys | undefined;
+}
 
 /**
  * @param given flags that the rules of the file depend on.
- * @throws WeftError bad_config with every problem, or with the reason why the file cannot be read.
+ * @throws WeftError bad_config with every problem, those of the key files included, or with the reason why the file
+ *   cannot be read.
  */
-export function loadConfigFile(path: string, given: Given = {}): ConfigFile {
+export async function loadConfigFile(path: string, given: Given = {}): Promise<LoadedConfig> {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -29,11 +36,36 @@ export function loadConfigFile(path: string, given: Given = {}): ConfigFile {
       code === "ENOENT" ? "there is no such file" : code === "EISDIR" ? "it is a directory" : (code ?? String(error));
     throw new WeftError("bad_config", `cannot read the configuration file ${path}: ${why}`);
   }
-  return parseConfig(text, path, given);
+  const { value, problems, fail } = examine(text, path, given);
+  const section = isMap(value) ? value.wireguard : undefined;
+  if (section === undefined) {
+    if (problems.length > 0) throw fail(problems);
+    return { file: value as ConfigFile, keys: undefined };
+  }
+  const { readKeys, wipeKeys } = await import("./key-files.js");
+  const keys = readKeys(section, dirname(path));
+  const all = [...problems, ...keys.problems];
+  if (all.length === 0) return { file: value as ConfigFile, keys };
+  wipeKeys(keys);
+  throw fail(all);
 }
 
-/** The same for text already read; `path` is only named in messages. */
+/** The same for text already read, without key files; `path` is only named in messages. */
 export function parseConfig(text: string, path: string, given: Given = {}): ConfigFile {
+  const { value, problems, fail } = examine(text, path, given);
+  if (problems.length > 0) throw fail(problems);
+  return value as ConfigFile;
+}
+
+interface Examined {
+  readonly value: unknown;
+  readonly problems: readonly Problem[];
+  /** The error for problems, in the order of the lines. */
+  fail(problems: readonly Problem[]): WeftError;
+}
+
+/** @throws WeftError bad_config for what is no YAML. */
+function examine(text: string, path: string, given: Given): Examined {
   const lines = new LineCounter();
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   if (doc.errors.length > 0) {
@@ -41,21 +73,24 @@ export function parseConfig(text: string, path: string, given: Given = {}): Conf
     throw failure(path, "is not valid YAML", problems);
   }
   const value: unknown = doc.toJS() ?? {};
-  const problems = schemaProblems(ConfigFile, value, REFUSED);
-  problems.push(...ruleProblems(value, given));
-  if (problems.length > 0) {
-    const placed = problems.map((p) => ({
-      line: lineOf(doc, lines, p.path),
-      text: `${showPath(p.path) || "the file"}: ${p.text}`,
-    }));
-    placed.sort((a, b) => a.line - b.line);
-    throw failure(
-      path,
-      "cannot be used",
-      placed.map((p) => `line ${p.line}: ${p.text}`),
-    );
-  }
-  return value as ConfigFile;
+  const shape = schemaProblems(ConfigFile, value);
+  const isSound = !shape.some((p) => p.path[0] === "wireguard");
+  return {
+    value,
+    problems: [...shape, ...ruleProblems(value, given, isSound)],
+    fail(problems) {
+      const placed = problems.map((p) => ({
+        line: lineOf(doc, lines, p.path),
+        text: `${showPath(p.path) || "the file"}: ${p.text}`,
+      }));
+      placed.sort((a, b) => a.line - b.line);
+      return failure(
+        path,
+        "cannot be used",
+        placed.map((p) => `line ${p.line}: ${p.text}`),
+      );
+    },
+  };
 }
 
 function failure(path: string, what: string, problems: readonly string[]): WeftError {
@@ -72,13 +107,22 @@ function lineOf(doc: Document.Parsed, lines: LineCounter, path: readonly (string
   return 1;
 }
 
-/** What one value alone does not show: doubles, families, references. Skips whatever the schema already refused. */
-function ruleProblems(value: unknown, given: Given): Problem[] {
+/**
+ * What one value alone does not show: doubles, families, references. Skips whatever the schema already refused.
+ *
+ * @param isSound whether the schema has nothing against the wireguard section.
+ */
+function ruleProblems(value: unknown, given: Given, isSound: boolean): Problem[] {
   if (!isMap(value)) return [];
   const out = underlayProblems(list(value.underlay));
   const names = new Map<unknown, number>();
   const vnis = new Map<unknown, number>();
-  const flags: Given = { underlay: given.underlay ?? texts(value.underlay), vteps: given.vteps ?? [] };
+  const underlay = given.underlay ?? texts(value.underlay);
+  const vxlanPort = given.vxlanPort ?? (typeof value.vxlanPort === "number" ? value.vxlanPort : DEFAULT_VXLAN_PORT);
+  const peers = isMap(value.limits) ? value.limits.peers : undefined;
+  out.push(...wireguardProblems(value.wireguard, { underlay, vxlanPort, peers }));
+  const tunnel = tunnelOf(value.wireguard, isSound);
+  const around: Surroundings = { underlay, vteps: given.vteps ?? [], tunnel };
   list(value.networks).forEach((network, index) => {
     if (!isMap(network)) return;
     for (const [key, seen] of [
@@ -95,7 +139,7 @@ function ruleProblems(value: unknown, given: Given): Problem[] {
           text: `found ${show(one)}, which networks[${first}] has already; allowed: a ${key} of its own`,
         });
     }
-    out.push(...networkProblems(network, ["networks", index], flags));
+    out.push(...networkProblems(network, ["networks", index], around));
   });
   return out;
 }

@@ -44,6 +44,17 @@ export function isVtep(text: string): boolean {
   return endpoint !== undefined && isUnicast(endpoint.address) && endpoint.port !== 0;
 }
 
+/** `ADDR:PORT` or `[ADDR]:PORT` of another host. */
+export function isEndpoint(text: string): boolean {
+  const endpoint = splitEndpoint(text);
+  return endpoint?.port !== undefined && endpoint.port !== 0 && isUnicast(endpoint.address);
+}
+
+/** 32 octets in base64, in its one canonical form. */
+export function isKey(text: string): boolean {
+  return /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(text);
+}
+
 /** `ADDR:PORT` to listen on, or `off`. Port 0 takes any free one. */
 export function isListen(text: string): boolean {
   return text === "off" || splitEndpoint(text)?.port !== undefined;

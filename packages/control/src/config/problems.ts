@@ -26,10 +26,10 @@ export function showPath(path: readonly (string | number)[]): string {
   );
 }
 
-/** A value as the reader wrote it, cut at 60 characters. */
+/** A value as the reader wrote it, cut at 60 characters. Never a key: what stands in the wrong place may be a private one. */
 export function show(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
-  const text = JSON.stringify(value);
+  const text = JSON.stringify(value).replace(/[A-Za-z0-9+/]{43}=/g, "(a key)");
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
@@ -57,20 +57,12 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/**
- * Everything in `value` that `schema` does not allow.
- *
- * @param reasons texts for keys that are refused for a reason of their own.
- */
-export function schemaProblems(
-  schema: TSchema,
-  value: unknown,
-  reasons: Readonly<Record<string, string>> = {},
-): Problem[] {
-  const found = new Map<string, Problem>();
+/** Everything in `value` that `schema` does not allow. */
+export function schemaProblems(schema: TSchema, value: unknown): Problem[] {
+  const problems = new Map<string, Problem>();
   const add = (path: readonly (string | number)[], text: string): void => {
     const key = showPath(path);
-    if (!found.has(key)) found.set(key, { path, text });
+    if (!problems.has(key)) problems.set(key, { path, text });
   };
   for (const error of Errors(schema, value)[1]) {
     const keys = error.instancePath
@@ -91,9 +83,7 @@ export function schemaProblems(
       const known = Object.keys((node?.properties as object | undefined) ?? {});
       for (const key of (error.params as { additionalProperties: string[] }).additionalProperties) {
         const meant = nearest(key, known);
-        const reason =
-          reasons[key] ?? `unknown key${meant ? `, did you mean ${meant}?` : ""}; allowed: ${known.join(", ")}`;
-        add([...path, key], reason);
+        add([...path, key], `unknown key${meant ? `, did you mean ${meant}?` : ""}; allowed: ${known.join(", ")}`);
       }
     } else if (error.keyword === "required") {
       for (const key of (error.params as { requiredProperties: string[] }).requiredProperties) {
@@ -101,8 +91,10 @@ export function schemaProblems(
         add([...path, key], `missing; allowed: ${typeof what === "string" ? what : "a value"}`);
       }
     } else if (error.keyword !== "boolean" && error.keyword !== "anyOf") {
-      add(path, `found ${show(here)}; allowed: ${allowed ?? error.message}`);
+      const isKey = node?.format === "key" && typeof here === "string";
+      const found = isKey ? `${(here as string).length} characters that are no key` : show(here);
+      add(path, `found ${found}; allowed: ${allowed ?? error.message}`);
     }
   }
-  return [...found.values()];
+  return [...problems.values()];
 }

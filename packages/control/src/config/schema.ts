@@ -4,6 +4,8 @@ import {
   Address,
   FileVia,
   HostName,
+  Ifname,
+  Keepalive,
   Listen,
   LogFormat,
   LogLevel,
@@ -11,7 +13,10 @@ import {
   Name,
   networkSettings,
   Path,
+  PeerEndpoint,
   Prefix,
+  PublicKey,
+  RekeyAfterMessages,
   UdpPort,
   Vtep,
   Workers,
@@ -43,6 +48,33 @@ export const FileNetwork = Type.Object(
   { additionalProperties: false, description: "a map with name and vni" },
 );
 
+const Peer = Type.Object(
+  {
+    publicKey: PublicKey,
+    endpoint: Type.Optional(PeerEndpoint),
+    allowedIps: Type.Optional(Type.Array(Prefix, { description: "a list of prefixes" })),
+    presharedKeyFile: Type.Optional(Path),
+    persistentKeepalive: Type.Optional(Keepalive),
+  },
+  { additionalProperties: false, description: "a map with publicKey" },
+);
+
+const WireguardSection = Type.Object(
+  {
+    privateKeyFile: Path,
+    listenPort: Type.Optional(UdpPort),
+    address: Type.Array(Address, {
+      minItems: 1,
+      maxItems: 8,
+      description: "1..8 addresses inside the tunnel, as [10.7.0.1]",
+    }),
+    device: Type.Optional(Ifname),
+    rekeyAfterMessages: Type.Optional(RekeyAfterMessages),
+    peers: Type.Optional(Type.Array(Peer, { description: "a list of peers" })),
+  },
+  { additionalProperties: false, description: "a map with privateKeyFile and address" },
+);
+
 export const ConfigFile = Type.Object(
   {
     name: Type.Optional(HostName),
@@ -64,14 +96,17 @@ export const ConfigFile = Type.Object(
           vteps: limit(1, 16_384),
           routes: limit(1, 1_048_576),
           networks: limit(1, 4096),
+          peers: limit(1, 2048),
         },
-        { additionalProperties: false, description: "a map of fdb, ports, vteps, routes, networks" },
+        { additionalProperties: false, description: "a map of fdb, ports, vteps, routes, networks, peers" },
       ),
     ),
+    wireguard: Type.Optional(WireguardSection),
     networks: Type.Optional(Type.Array(FileNetwork, { description: "a list of networks" })),
   },
   { additionalProperties: false, description: "a map of keys" },
 );
 
 export type ConfigFile = Static<typeof ConfigFile>;
+export type WireguardSection = Static<typeof WireguardSection>;
 export type FileNetwork = Static<typeof FileNetwork>;

@@ -8,6 +8,7 @@ import type { Network } from "./network.js";
 import type { Options } from "./options.js";
 import type { Port } from "./port.js";
 import type { Sockets } from "./sockets.js";
+import type { Tunnel } from "./tunnel.js";
 import type { DataplaneEvent, DataplaneInfo } from "./types.js";
 
 export class Core {
@@ -19,6 +20,8 @@ export class Core {
   readonly sockets: Sockets;
   readonly hosts: WorkerHost[] = [];
   readonly emitter = new EventEmitter();
+  /** WireGuard; undefined: none. */
+  tunnel: Tunnel | undefined;
   /** Networks by name, and by index. */
   readonly networks = new Map<string, Network>();
   readonly networkAt = new Map<number, Network>();

@@ -15,6 +15,7 @@ import { PortSet } from "./port-set.js";
 import { readCounters, readFdb, readNeighbours } from "./report.js";
 import { Sockets } from "./sockets.js";
 import { ThreadHost } from "./thread-host.js";
+import { Tunnel } from "./tunnel.js";
 import type {
   AttachSpec,
   Counters,
@@ -26,9 +27,11 @@ import type {
   NeighbourEntry,
   NetworkInfo,
   NetworkSpec,
+  PeerSpec,
   PortInfo,
   PortRecord,
   RouteTable,
+  WireguardInfo,
 } from "./types.js";
 import { watchUnderlay } from "./watch-underlay.js";
 
@@ -93,11 +96,13 @@ export class Dataplane implements DataplaneApi {
         core.hosts.push(host);
         for (const order of core.sockets.ordersFor(worker)) await host.send(order);
       }
+      if (checked.wireguard) core.tunnel = await Tunnel.start(core, checked.wireguard, dataplane.#nowMs);
       dataplane.#every(EVENTS_MS, () => dataplane.#drainEvents());
       dataplane.#every(WATCH_MS, () => dataplane.#ports.watch());
       dataplane.#every(WATCH_MS, watchUnderlay(core));
       return dataplane;
     } catch (error) {
+      await core.tunnel?.close();
       await Promise.allSettled(core.hosts.map((h) => h.stop()));
       core.sockets.close();
       throw error;
@@ -108,9 +113,11 @@ export class Dataplane implements DataplaneApi {
     const core = this.#core;
     return {
       gone: (_worker, ports) => this.#ports.goneFromWorker(ports),
+      attention: () => this.#drainEvents(),
       failed: (worker, error) => {
         core.tables.forgetWorker(worker);
         core.sockets.closeWorker(worker);
+        core.tunnel?.sockets.closeWorker(worker);
         core.emit({ type: "workerFailed", worker, error });
       },
     };
@@ -123,10 +130,13 @@ export class Dataplane implements DataplaneApi {
 
   #drainEvents(): void {
     const core = this.#core;
+    core.tunnel?.takeAttention();
     for (const event of core.reader.events()) {
-      if ("source" in event) this.#tellRefused(event);
+      if ("slot" in event) core.tunnel?.handle(event);
+      else if ("source" in event) this.#tellRefused(event);
       else this.#tellEntry(event);
     }
+    core.tunnel?.takePunts();
     const lost = core.reader.total(counterCell("events_lost"));
     if (lost > this.#eventsLost) core.emit({ type: "eventsLost", count: lost - this.#eventsLost });
     this.#eventsLost = lost;
@@ -198,6 +208,16 @@ export class Dataplane implements DataplaneApi {
     const host = this.#core.hosts.find((h) => h.alive);
     await host?.send({ do: "flush", network: index });
   }
+  async setPeers(peers: readonly PeerSpec[]): Promise<void> {
+    this.#open();
+    if (this.#core.tunnel) return this.#core.tunnel.setPeers(peers);
+    throw new InvalidInput("setPeers", [
+      { key: "peers", found: "no WireGuard interface", allowed: "a data plane that was started with wireguard" },
+    ]);
+  }
+  wireguard(): WireguardInfo | null {
+    return this.#core.tunnel?.info() ?? null;
+  }
   counters(): Counters {
     return readCounters(this.#core, this.#ports.ringDrops());
   }
@@ -229,6 +249,7 @@ export class Dataplane implements DataplaneApi {
   async #end(letGo: () => Promise<void>): Promise<void> {
     this.#core.closed = true;
     for (const timer of this.#timers) clearInterval(timer);
+    await this.#core.tunnel?.close();
     await letGo();
     this.#drainEvents();
     this.#core.sockets.close();
@@ -253,7 +274,9 @@ function memorySizes(options: Options): MemorySizes {
   // Twice: a network may exchange all its VTEPs at once, and the old ones' indexes are free only afterwards.
   const vtepsMax = 2 * options.vtepsMax;
   // A station has a MAC and, of those that talk IP, about as many addresses as fit a quarter of the MACs' room.
-  return { workers, networksMax, portsMax, vtepsMax, routesMax, fdbMax, neighboursMax: Math.max(1024, fdbMax >>> 2) };
+  const peersMax = options.wireguard ? 2 * options.wireguard.peersMax : 0;
+  const neighboursMax = Math.max(1024, fdbMax >>> 2);
+  return { workers, networksMax, portsMax, vtepsMax, routesMax, fdbMax, neighboursMax, peersMax };
 }
 
 function describe(core: Core): DataplaneInfo {

@@ -28,6 +28,8 @@ export interface WorkerHost {
 export interface HostEvents {
   /** Port indexes whose devices vanished; the Io has let go of them. */
   gone(worker: number, ports: readonly number[]): void;
+  /** The worker has events or handshake messages that should not wait for the next look. */
+  attention(worker: number): void;
   /** The worker died of this; it does not come back. */
   failed(worker: number, error: Error): void;
 }

@@ -62,6 +62,7 @@ export class InlineHost implements WorkerHost {
       // Between turns the main thread may publish: it is the same thread.
       this.#loop.park();
       if (ready & READY.GONE) this.#events.gone(this.worker, this.#io.takeGonePorts());
+      if (this.#loop.wantsAttention()) this.#events.attention(this.worker);
       if (ready & (READY.TAP | READY.UDP)) this.#schedule();
     } catch (error) {
       this.alive = false;

@@ -32,6 +32,7 @@ export class SwitchLoop {
   readonly #words: Int32Array;
   readonly #txCountWord: number;
   readonly #clockWord: number;
+  readonly #attentionWord: number;
   readonly #learnedWord = offsetOf("Header", "fdbCount") >>> 2;
   readonly #rememberedWord = offsetOf("Header", "neighbourCount") >>> 2;
   readonly #ageBuckets: number;
@@ -51,6 +52,7 @@ export class SwitchLoop {
     this.#words = new Int32Array(memory.memory.buffer);
     const record = address(regions.WORKER, worker);
     this.#txCountWord = (record + offsetOf("Worker", "txCount")) >>> 2;
+    this.#attentionWord = (record + offsetOf("Worker", "attention")) >>> 2;
     this.#clockWord = (record + offsetOf("Worker", "clockMs")) >>> 2;
     this.#ageBuckets = Math.ceil(Math.max(regions.FDB.count, regions.NEIGHBOURS.count) / AGE_SLICES);
     exports.setup(worker);
@@ -82,6 +84,13 @@ export class SwitchLoop {
     }
     if (worker === 0) this.#age(now);
     return ready;
+  }
+
+  /** Whether the main thread should be told to look now; true once for each time it has looked. */
+  wantsAttention(): boolean {
+    return (
+      this.#words[this.#attentionWord] === 1 && Atomics.compareExchange(this.#words, this.#attentionWord, 1, 2) === 1
+    );
   }
 
   /** Lets go of the tables; call it before leaving the loop or returning to an event loop. */

@@ -42,10 +42,11 @@ export class NetworkSet {
       underlay: options.underlay,
       ownerOfVni: (vni) => [...networks.values()].find((n) => n.spec.vni === vni)?.spec.name,
       vtepsLeft: options.vtepsMax - held,
+      tunnel: this.#core.tunnel,
     });
     this.#core.readUnderlay();
-    const mtu = effectiveMtu(spec, this.#core.underlay);
-    const fresh = spec.vteps.filter((v) => old?.vteps.get(v.text)?.entry.port !== v.port).length;
+    const mtu = effectiveMtu(spec, this.#core.underlay, this.#core.tunnel);
+    const fresh = spec.vteps.filter((v) => !isSame(v, old?.vteps.get(v.text)?.entry)).length;
     if (fresh > tables.freeVteps) throw new Error(`there is no room for ${fresh} VTEPs beside those they replace`);
     let network = old;
     if (network) {
@@ -71,6 +72,7 @@ export class NetworkSet {
     network.mtu = mtu;
     await tables.publish();
     for (const index of freed) tables.releaseVtep(index);
+    this.#core.tunnel?.startSessions();
   }
 
   /** Adds and removes VTEPs and points the routes at what is there. @returns indexes that became free. */
@@ -78,7 +80,7 @@ export class NetworkSet {
     const { tables, reader } = this.#core;
     const freed: number[] = [];
     for (const [address, { entry, index }] of network.vteps) {
-      const kept = wanted.find((v) => v.text === address && v.port === entry.port);
+      const kept = wanted.find((v) => v.text === address && isSame(v, entry));
       if (kept) {
         network.vteps.set(address, { entry: kept, index });
         this.#core.name(ENUM.KIND.VTEP, index, kept.name);
@@ -90,9 +92,11 @@ export class NetworkSet {
     }
     for (const entry of wanted) {
       if (network.vteps.has(entry.text)) continue;
-      const { key: address, family, port } = entry;
+      const { key: address, family, port, isTunnel } = entry;
+      const peer = isTunnel ? this.#core.tunnel?.peerOf(entry) : undefined;
+      const tunnel = isTunnel ? { peer } : undefined;
       // There is room: set() has looked.
-      const index = tables.addVtep({ network: network.index, address, family, port }) as number;
+      const index = tables.addVtep({ network: network.index, address, family, port, tunnel }) as number;
       network.vteps.set(entry.text, { entry, index });
       this.#core.name(ENUM.KIND.VTEP, index, entry.name);
       this.#core.vtepBefore.set(index, reader.block("VTEP_COUNTERS", index));
@@ -235,4 +239,9 @@ export class NetworkSet {
       portOfMac: (mac) => macs.get(mac),
     };
   }
+}
+
+/** Whether an entry of the list is the VTEP that is there. */
+function isSame(wanted: VtepEntry, present: VtepEntry | undefined): boolean {
+  return present?.port === wanted.port && present.isTunnel === wanted.isTunnel;
 }

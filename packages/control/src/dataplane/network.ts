@@ -2,14 +2,16 @@
 
 import type { NetworkRow } from "@weft/dataplane-wasm";
 import { ENUM, LIMIT } from "@weft/dataplane-wasm/abi";
-import { parseVtep, type VtepAddress } from "./address.js";
+import { type Address, parseVtep, type VtepAddress } from "./address.js";
 import { InvalidInput, Problems } from "./invalid.js";
 import type { RouteEntry } from "./routes.js";
-import type { NetworkInfo, NetworkSpec } from "./types.js";
+import type { Encryption, NetworkInfo, NetworkSpec } from "./types.js";
 
 export interface VtepEntry extends VtepAddress {
   /** As written in the network's list. */
   readonly name: string;
+  /** The address lies inside the tunnel. */
+  readonly isTunnel: boolean;
 }
 export interface CheckedNetwork extends Required<Omit<NetworkSpec, "mtu" | "guards" | "vteps">> {
   readonly mtu: number | "auto";
@@ -25,6 +27,15 @@ export interface NetworkSurroundings {
   ownerOfVni(vni: number): string | undefined;
   /** VTEPs that there is still room for. */
   readonly vtepsLeft: number;
+  /** WireGuard: our addresses inside the tunnel, and whether a peer covers another one; undefined: there is none. */
+  readonly tunnel: TunnelView | undefined;
+}
+/** What networks know of WireGuard. */
+export interface TunnelView {
+  readonly addresses: readonly Address[];
+  peerOf(address: Address): number | undefined;
+  /** Octets of the longest packet inside the tunnel. */
+  readonly mtu: number;
 }
 
 /** A network in force. */
@@ -45,7 +56,7 @@ export class Network {
   }
 
   info(): NetworkInfo {
-    const { name, vni, ageSeconds, bumRate, macsPerPort, acceptFrom, guards } = this.spec;
+    const { name, vni, ageSeconds, bumRate, macsPerPort, acceptFrom, encryption, guards } = this.spec;
     const vteps = this.spec.vteps.map((v) => v.name);
     return {
       name,
@@ -56,6 +67,7 @@ export class Network {
       bumRate,
       macsPerPort,
       acceptFrom,
+      encryption,
       guards,
       ports: this.ports,
       routes: this.routes.size,
@@ -77,8 +89,10 @@ const KEYS = {
   bumRate: "value",
   macsPerPort: "value",
   acceptFrom: "value",
+  encryption: "value",
   guards: "object",
 } as const;
+const ENCRYPTIONS = ["required", "none", "mixed"] as const;
 
 /** @throws InvalidInput */
 export function checkNetwork(spec: NetworkSpec, around: NetworkSurroundings): CheckedNetwork {
@@ -114,6 +128,11 @@ export function checkNetwork(spec: NetworkSpec, around: NetworkSurroundings): Ch
   }
   const acceptFrom = given.acceptFrom ?? "vteps";
   if (acceptFrom !== "vteps" && acceptFrom !== "any") problems.add("acceptFrom", acceptFrom, "vteps or any");
+  const encryption = given.encryption ?? (around.tunnel ? "required" : "none");
+  if (!ENCRYPTIONS.includes(encryption)) problems.add("encryption", encryption, "required, none or mixed");
+  else if (encryption !== "none" && !around.tunnel) {
+    problems.add("encryption", encryption, "none, or a data plane with WireGuard");
+  }
   const guards = { spoofedMac: true, routerAdvertisement: true, dhcpServer: true };
   for (const [name, value] of Object.entries(given.guards ?? {})) {
     const known = GUARDS.find((g) => g === name);
@@ -129,42 +148,77 @@ export function checkNetwork(spec: NetworkSpec, around: NetworkSurroundings): Ch
     list.forEach((text: unknown, i) => {
       const vtep = parseVtep(text, around.vxlanPort);
       const key = `vteps[${i}]`;
-      if (!vtep) problems.add(key, text, "ADDR, ADDR:PORT or [ADDR]:PORT");
-      else if (!around.underlay.some((u) => u.family === vtep.family)) {
-        problems.add(
-          key,
-          text,
-          `an IPv${vtep.family === 4 ? 6 : 4} address, or an IPv${vtep.family} underlay address beside it`,
-        );
-      } else if (around.underlay.some((u) => u.text === vtep.text)) {
-        // The host itself: one list may serve all hosts.
-      } else if (vteps.some((v) => v.text === vtep.text)) problems.add(key, text, "each address once");
-      else vteps.push({ ...vtep, name: String(text) });
+      if (!vtep) {
+        problems.add(key, text, "ADDR, ADDR:PORT or [ADDR]:PORT");
+        return;
+      }
+      const place = placeOf(vtep, encryption, around);
+      // The host itself: one list may serve all hosts.
+      if (place === "self") return;
+      if (typeof place !== "boolean") problems.add(key, text, place.allowed);
+      else if (vteps.some((v) => v.text === vtep.text)) problems.add(key, text, "each address once");
+      else vteps.push({ ...vtep, name: String(text), isTunnel: place });
     });
     if (vteps.length > around.vtepsLeft)
       problems.add("vteps", `${vteps.length} VTEPs`, `${around.vtepsLeft} more (vtepsMax)`);
   }
   problems.throwIfAny();
-  return { name: given.name, vni, vteps, mtu, ageSeconds, bumRate, macsPerPort, acceptFrom, guards };
+  return { name: given.name, vni, vteps, mtu, ageSeconds, bumRate, macsPerPort, acceptFrom, encryption, guards };
 }
 
+/** Whether a VTEP lies inside the tunnel, or is the host itself, or what would have been right. Decided here, once. */
+function placeOf(
+  vtep: Address,
+  encryption: Encryption,
+  { underlay, tunnel }: NetworkSurroundings,
+): boolean | "self" | { readonly allowed: string } {
+  if (tunnel && encryption !== "none") {
+    if (tunnel.addresses.some((a) => a.text === vtep.text)) return "self";
+    if (tunnel.peerOf(vtep) !== undefined) {
+      const hasSource = tunnel.addresses.some((a) => a.family === vtep.family);
+      return (
+        hasSource || {
+          allowed: `an address of a family that wireguard.address has, too (IPv${vtep.family} is missing)`,
+        }
+      );
+    }
+    if (encryption === "required") {
+      return { allowed: "an address inside the tunnel, in the allowedIps of a WireGuard peer (encryption: required)" };
+    }
+  }
+  if (underlay.some((u) => u.text === vtep.text)) return "self";
+  if (underlay.some((u) => u.family === vtep.family)) return false;
+  const other = vtep.family === 4 ? 6 : 4;
+  return { allowed: `an IPv${other} address, or an IPv${vtep.family} underlay address beside it` };
+}
+
+/** Octets of VXLAN over each family: IP, UDP, VXLAN, Ethernet. */
+const VXLAN_OVERHEAD = { 4: 50, 6: 70 } as const;
+
 /**
- * Octets of the longest IP packet inside. `auto` is the underlay's MTU minus the outer headers: 50 octets over IPv4
- * (20 IP, 8 UDP, 8 VXLAN, 14 Ethernet), 70 over IPv6. A network that has VTEPs counts the families of those, one that
- * has none the families of the underlay; the smallest result holds for all.
+ * Octets of the longest IP packet inside. `auto` is what carries it minus VXLAN's headers: the underlay's MTU, or the tunnel's.
+ * A network that has VTEPs counts those, one that has none all that it could have; the smallest result holds for all.
  *
  * @throws InvalidInput when less is left than IPv4 needs
  */
 export function effectiveMtu(
   spec: CheckedNetwork,
   underlay: readonly { readonly family: 4 | 6; readonly mtu: number }[],
+  tunnel: Pick<TunnelView, "addresses" | "mtu"> | undefined,
 ): number {
   if (spec.mtu !== "auto") return spec.mtu;
-  const families = new Set((spec.vteps.length > 0 ? spec.vteps : underlay).map((v) => v.family));
-  const fits = underlay.filter((u) => families.has(u.family)).map((u) => u.mtu - (u.family === 4 ? 50 : 70));
+  const inside =
+    tunnel && spec.encryption !== "none" ? tunnel.addresses.map(({ family }) => ({ family, isTunnel: true })) : [];
+  const outside = spec.encryption === "required" ? [] : underlay.map(({ family }) => ({ family, isTunnel: false }));
+  const ways = spec.vteps.length > 0 ? spec.vteps : [...inside, ...outside];
+  const fits = ways.flatMap(({ family, isTunnel }) =>
+    (isTunnel ? [tunnel?.mtu ?? 0] : underlay.filter((u) => u.family === family).map((u) => u.mtu)).map(
+      (mtu) => mtu - VXLAN_OVERHEAD[family],
+    ),
+  );
   const mtu = Math.min(65_485, ...fits);
   if (mtu >= MTU_MIN) return mtu;
-  const least = Math.min(...underlay.filter((u) => families.has(u.family)).map((u) => u.mtu));
+  const least = Math.min(...underlay.map((u) => u.mtu));
   throw new InvalidInput(`network ${spec.name}`, [
     {
       key: "mtu",
@@ -188,6 +242,7 @@ export function networkRow(spec: CheckedNetwork, mtu: number): NetworkRow {
     macsPerPort: spec.macsPerPort,
     flags:
       (spec.acceptFrom === "any" ? NETWORK.ACCEPT_ANY : 0) |
+      (spec.encryption === "required" ? NETWORK.ENCRYPTED : 0) |
       (spec.guards.spoofedMac ? NETWORK.GUARD_SPOOF : 0) |
       (spec.guards.routerAdvertisement ? NETWORK.GUARD_RA : 0) |
       (spec.guards.dhcpServer ? NETWORK.GUARD_DHCP : 0),

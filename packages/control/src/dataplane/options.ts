@@ -3,6 +3,7 @@ import type { Link } from "@weft/tun";
 import { type Address, parseAddress } from "./address.js";
 import { Problems } from "./invalid.js";
 import type { DataplaneOptions } from "./types.js";
+import { type CheckedWireguard, checkWireguard } from "./wireguard-check.js";
 
 export interface Options {
   readonly underlay: readonly Address[];
@@ -14,6 +15,7 @@ export interface Options {
   readonly routesMax: number;
   readonly networksMax: number;
   readonly persistent: boolean;
+  readonly wireguard: CheckedWireguard | undefined;
 }
 
 /** [name, lowest, highest, default] */
@@ -38,6 +40,7 @@ const KEYS = {
   networksMax: "value",
   link: "value",
   persistent: "value",
+  wireguard: "object",
 } as const;
 
 /** @throws InvalidInput */
@@ -72,6 +75,9 @@ export function checkOptions(options: DataplaneOptions, link: Link): Options {
   if (given.persistent !== undefined && typeof given.persistent !== "boolean") {
     problems.add("persistent", given.persistent, "true or false");
   }
+  const families = underlay.map((u) => u.family);
+  const wireguard =
+    given.wireguard && checkWireguard(given.wireguard, { vxlanPort: numbers.vxlanPort, families, link }, problems);
   problems.throwIfAny();
-  return { ...numbers, underlay, persistent: given.persistent ?? false };
+  return { ...numbers, underlay, persistent: given.persistent ?? false, wireguard };
 }

@@ -28,7 +28,8 @@ export function readCounters(core: Core, ringDrops: number): Counters {
   return {
     law: { egress: law("egress"), ingress: law("ingress") },
     drops,
-    kernelDrops: { tap_ring: ringDrops, udp_rcvbuf: sockets.drops() },
+    kernelDrops: { tap_ring: ringDrops, udp_rcvbuf: sockets.drops() + (core.tunnel?.sockets.drops() ?? 0) },
+    wireguard: core.tunnel?.counters() ?? null,
     ports: [...ports.values()].map((port) => ({
       id: port.id,
       network: port.network,

@@ -22,7 +22,8 @@ export interface ErrorFacts {
 export type FromWorker =
   | { readonly tell: "ready"; readonly wakeHandle: WakeHandle }
   | { readonly tell: "done"; readonly id: number; readonly error?: ErrorFacts }
-  | { readonly tell: "gone"; readonly ports: readonly number[] };
+  | { readonly tell: "gone"; readonly ports: readonly number[] }
+  | { readonly tell: "attention" };
 
 interface Waiting {
   resolve(): void;
@@ -109,6 +110,10 @@ export class ThreadHost implements WorkerHost {
   #hear(message: FromWorker): void {
     if (message.tell === "gone") {
       this.#events.gone(this.worker, message.ports);
+      return;
+    }
+    if (message.tell === "attention") {
+      this.#events.attention(this.worker);
       return;
     }
     const id = message.tell === "ready" ? 0 : message.id;

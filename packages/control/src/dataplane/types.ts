@@ -29,8 +29,81 @@ export interface DataplaneOptions {
    * the calling thread; workers must then be 1.
    */
   readonly link?: Link;
+  /** WireGuard; absent: none, and no network can be encrypted. */
+  readonly wireguard?: WireguardSpec;
   /** Ports keep their devices when the process dies (TUNSETPERSIST); the daemon sets it. Default false. */
   readonly persistent?: boolean;
+}
+
+/**
+ * The WireGuard interface of this host. wireguard-go, or a kernel with WireGuard, is a full peer.
+ *
+ * Keys are never answered, logged or put into an error.
+ */
+export interface WireguardSpec {
+  /** 32 octets. Read by Dataplane.start() only: whoever gave them may wipe them when that has resolved. */
+  readonly privateKey: Uint8Array;
+  /** UDP port on every address of the host, default 51820. */
+  readonly listenPort?: number;
+  /** Addresses of this host inside the tunnel, 1..8: VXLAN runs on the first of each family. */
+  readonly address: readonly string[];
+  /** Name of a TUN device that has these addresses, and routes to the peers' allowedIps: the host is then an ordinary peer. */
+  readonly device?: string;
+  readonly peers?: readonly PeerSpec[];
+  /** Most peers there will ever be, 1..4096, default 256. */
+  readonly peersMax?: number;
+  /** Messages under one key after which a new one is made, 1..2^53-1, default 2^53-1. Time (120 s) does so anyway. */
+  readonly rekeyAfterMessages?: number;
+  /** File that keys of sessions are appended to, for Wireshark (`wg.keylog_file`). Whoever reads it reads all traffic. */
+  readonly keylog?: string;
+}
+
+/** Another host of the WireGuard network. */
+export interface PeerSpec {
+  /** 32 octets in base64: the peer's name. */
+  readonly publicKey: string;
+  /** `ADDR:PORT` or `[ADDR]:PORT`; absent: known once the peer has written. */
+  readonly endpoint?: string;
+  /** Prefixes: what comes from the peer has a source in them, what goes to an address in them goes to the peer. */
+  readonly allowedIps?: readonly string[];
+  /** 32 octets. */
+  readonly presharedKey?: Uint8Array;
+  /** Seconds between messages that keep a NAT open, 0 (off, default) ..65535. */
+  readonly persistentKeepalive?: number;
+}
+
+export type SessionState =
+  /** No usable key. */
+  | "none"
+  /** An initiation is under way, and there is no usable key. */
+  | "handshake"
+  /** There is a key. */
+  | "established";
+
+export interface PeerInfo {
+  readonly publicKey: string;
+  /** As it is now: the peer may have roamed. null: not known yet. */
+  readonly endpoint: string | null;
+  readonly allowedIps: readonly string[];
+  readonly presharedKey: boolean;
+  readonly persistentKeepalive: number;
+  readonly session: SessionState;
+  /** Milliseconds since 1970; null: never. */
+  readonly lastHandshake: number | null;
+  /** WireGuard messages, handshakes included; octets of UDP payload. */
+  readonly receive: Traffic;
+  readonly transmit: Traffic;
+}
+
+export interface WireguardInfo {
+  readonly publicKey: string;
+  readonly listenPort: number;
+  readonly address: readonly string[];
+  readonly device: string | null;
+  /** Octets of the longest packet inside the tunnel. */
+  readonly mtu: number;
+  readonly keylog: string | null;
+  readonly peers: readonly PeerInfo[];
 }
 
 /** A virtual Ethernet with its own VNI, MAC addresses and VTEPs. */
@@ -41,8 +114,17 @@ export interface NetworkSpec {
   readonly vni: number;
   /** Remote VTEPs, `ADDR`, `ADDR:PORT` or `[ADDR]:PORT`; full mesh, split horizon. */
   readonly vteps?: readonly string[];
-  /** Octets of the longest IP packet inside, 1280..65485, or `auto`: underlay MTU minus 50 (IPv4) or 70 (IPv6). */
+  /**
+   * Octets of the longest IP packet inside, 1280..65485, or `auto`: underlay MTU minus 50 (IPv4) or 70 (IPv6); inside a
+   * WireGuard tunnel over IPv4 minus 110 or, with IPv6 addresses inside it, 130.
+   */
   readonly mtu?: number | "auto";
+  /**
+   * `required` (default with WireGuard): every VTEP is an address inside the tunnel that a peer's allowedIps cover; frames
+   * without a session are dropped, VXLAN in clear is refused. `none` (default without): VTEPs are underlay addresses, in
+   * clear. `mixed`: a VTEP that a peer covers is reached through the tunnel, any other in clear.
+   */
+  readonly encryption?: Encryption;
   /** Seconds after which an unseen MAC is forgotten, 0 (never) or 1..32000, default 300. */
   readonly ageSeconds?: number;
   /** Broadcast, unknown unicast and multicast frames per second and port; 0 unlimited; default 10000. */
@@ -58,6 +140,8 @@ export interface NetworkSpec {
     readonly dhcpServer?: boolean;
   };
 }
+
+export type Encryption = "required" | "none" | "mixed";
 
 export interface NetworkInfo extends Required<Omit<NetworkSpec, "mtu" | "guards">> {
   /** Octets in force. */
@@ -230,6 +314,8 @@ export interface Counters {
     readonly moves: number;
     readonly evictions: number;
   }[];
+  /** null without WireGuard. */
+  readonly wireguard: WireguardCounters | null;
   readonly batchFrames: Readonly<Record<Plane, Histogram>>;
   /** Seconds between two polls, per worker. */
   readonly loopSeconds: readonly Histogram[];
@@ -239,7 +325,41 @@ export interface Counters {
   readonly other: readonly { readonly name: string; readonly help: string; readonly count: number }[];
 }
 
+/** What the WireGuard control plane has done. Data messages and their drops are among the other counters. */
+export interface WireguardCounters {
+  /** Handshakes by role and result; every pair there is, zero ones too. */
+  readonly handshakes: readonly {
+    readonly role: "initiator" | "responder";
+    readonly result: "completed" | "failed" | "timeout";
+    readonly count: number;
+  }[];
+  /** Handshakes completed while an earlier session was still usable. */
+  readonly rekeys: number;
+  /** Initiations and responses refused, by why. */
+  readonly refused: Readonly<
+    Record<"unsound" | "unknown_peer" | "stale_timestamp" | "too_soon" | "unknown_index", number>
+  >;
+  readonly cookiesSent: number;
+  readonly cookiesReceived: number;
+  readonly keepalivesSent: number;
+  readonly roams: number;
+  readonly peers: readonly {
+    readonly publicKey: string;
+    readonly receive: Traffic;
+    readonly transmit: Traffic;
+    /** Milliseconds since 1970; null: never. */
+    readonly lastHandshake: number | null;
+    readonly session: SessionState;
+  }[];
+}
+
 export type DataplaneEvent =
+  /** A handshake ended well. */
+  | { readonly type: "handshake"; readonly peer: string; readonly role: "initiator" | "responder" }
+  /** A peer has not answered for 90 s: nothing is tried until there is something to send. */
+  | { readonly type: "unreachable"; readonly peer: string }
+  /** A peer writes from another address. */
+  | { readonly type: "roamed"; readonly peer: string; readonly endpoint: string }
   | {
       readonly type: "learned" | "aged" | "evicted";
       readonly network: string;
@@ -310,6 +430,10 @@ export interface DataplaneApi {
   neighbours(network?: string): NeighbourEntry[];
   /** Forgets learned MACs of a network, or all. */
   flush(network?: string): Promise<void>;
+  /** Puts the whole list of WireGuard peers in place of the present one; sessions of those that stay go on. */
+  setPeers(peers: readonly PeerSpec[]): Promise<void>;
+  /** null without WireGuard. */
+  wireguard(): WireguardInfo | null;
   counters(): Counters;
   on(event: "event", listener: (event: DataplaneEvent) => void): this;
   off(event: "event", listener: (event: DataplaneEvent) => void): this;

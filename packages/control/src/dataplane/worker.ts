@@ -61,6 +61,7 @@ function turns(): number | undefined {
   for (let i = 0; i < TURNS; i++) {
     const ready = loop.turn();
     if (ready & READY.GONE) tell({ tell: "gone", ports: io.takeGonePorts() });
+    if (loop.wantsAttention()) tell({ tell: "attention" });
     if (ready & READY.WAKE) {
       const stop = obey();
       if (stop !== undefined) return stop;

@@ -23,6 +23,7 @@ import {
   RouteBody,
   RoutesBody,
   Status,
+  Wireguard,
 } from "./schemas.js";
 import { type DaemonFacts, statusOf } from "./status.js";
 
@@ -133,8 +134,7 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       body: NetworkBody,
       answer: Network,
       run: async ({ params, body }) => {
-        const { encryption: _, ...settings } = body;
-        const spec: NetworkSpec = { ...settings, name: params.name ?? "" };
+        const spec: NetworkSpec = { ...body, name: params.name ?? "" };
         await router.putNetwork(spec);
         return network(spec.name);
       },
@@ -179,6 +179,14 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       query: { network: "only this network" },
       answer: Type.Array(NeighbourEntry),
       run: ({ query }) => dataplane.neighbours(filter(query)),
+    }),
+    endpoint({
+      method: "get",
+      path: "/v1/peers",
+      summary: "The WireGuard interface with its peers; null without WireGuard",
+      description: "No private and no preshared key is ever answered.",
+      answer: Wireguard,
+      run: () => dataplane.wireguard(),
     }),
     endpoint({
       method: "get",

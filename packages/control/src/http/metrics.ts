@@ -9,14 +9,15 @@ import { release } from "node:os";
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
 import type { Counters, DataplaneApi, Histogram, PortInfo, PortRecord } from "../dataplane/types.js";
 import { VERSION } from "../version.js";
+import { wireguardMetrics } from "./wireguard-metrics.js";
 
-interface Snapshot {
+export interface Snapshot {
   readonly counters: Counters;
   readonly ports: readonly PortInfo[];
 }
 
 type Labels = Record<string, string>;
-type Sample = readonly [labels: Labels, value: number];
+export type Sample = readonly [labels: Labels, value: number];
 
 export interface Metrics {
   readonly contentType: string;
@@ -142,6 +143,7 @@ export function openMetrics(dataplane: DataplaneApi, around: Surroundings): Metr
       ]);
     },
   );
+  wireguardMetrics(counter, gauge);
   others(counter, now.counters);
   histogram(registry, "weft_batch_frames", "Frames handled by one call into the switch.", () =>
     (["egress", "ingress"] as const).map((plane) => [{ plane }, now.counters.batchFrames[plane]]),
@@ -161,7 +163,8 @@ export function openMetrics(dataplane: DataplaneApi, around: Surroundings): Metr
   };
 }
 
-type Family = (name: string, help: string, labels: string[], samples: (s: Snapshot) => Sample[]) => void;
+/** Registers one family. */
+export type Family = (name: string, help: string, labels: string[], samples: (s: Snapshot) => Sample[]) => void;
 
 function traffic(counter: Family): void {
   for (const [way, what] of [

@@ -1,6 +1,19 @@
 /** What the API takes and answers. These schemas check requests, make the OpenAPI document and are checked by tests. */
 import { type TSchema, Type } from "typebox";
-import { Cidr, Ifname, Ip, Mac, Mtu, Name, networkSettings, PortId, Prefix, Via, Vni } from "../config/fields.js";
+import {
+  Cidr,
+  Encryption,
+  Ifname,
+  Ip,
+  Mac,
+  Mtu,
+  Name,
+  networkSettings,
+  PortId,
+  Prefix,
+  Via,
+  Vni,
+} from "../config/fields.js";
 
 const Count = Type.Integer({ minimum: 0 });
 const Text = Type.String();
@@ -72,6 +85,7 @@ export const Network = shape({
   bumRate: Count,
   macsPerPort: Count,
   acceptFrom: Text,
+  encryption: Encryption,
   guards: shape({ spoofedMac: Type.Boolean(), routerAdvertisement: Type.Boolean(), dhcpServer: Type.Boolean() }),
   ports: Count,
   routes: Count,
@@ -90,6 +104,52 @@ export const NeighbourEntry = shape({
   mac: Text,
   via: Text,
   ageSeconds: Type.Number({ minimum: 0 }),
+});
+
+const Session = Type.Union(
+  (["none", "handshake", "established"] as const).map((s) => Type.Literal(s)),
+  { description: "no usable key; none, and an initiation is under way; a key" },
+);
+const LastHandshake = Type.Union([Count, Type.Null()], { description: "milliseconds since 1970; null for never" });
+const Peer = shape({
+  publicKey: Text,
+  endpoint: Type.Union([Text, Type.Null()], { description: "where it is now; null while that is not known" }),
+  allowedIps: Type.Array(Text),
+  presharedKey: Type.Boolean({ description: "whether there is one" }),
+  persistentKeepalive: Type.Integer({ minimum: 0, maximum: 65_535, description: "seconds; 0 for off" }),
+  session: Session,
+  lastHandshake: LastHandshake,
+  receive: Traffic,
+  transmit: Traffic,
+});
+export const Wireguard = Type.Union(
+  [
+    shape({
+      publicKey: Text,
+      listenPort: Count,
+      address: Type.Array(Text),
+      device: Type.Union([Text, Type.Null()], { description: "null for none" }),
+      mtu: Count,
+      keylog: Type.Union([Text, Type.Null()], {
+        description: "file that the keys of sessions are written to; null for none",
+      }),
+      peers: Type.Array(Peer),
+    }),
+    Type.Null(),
+  ],
+  { description: "null without WireGuard" },
+);
+const WireguardCounters = shape({
+  handshakes: Type.Array(shape({ role: Text, result: Text, count: Count })),
+  rekeys: Count,
+  refused: Type.Record(Type.String(), Count),
+  cookiesSent: Count,
+  cookiesReceived: Count,
+  keepalivesSent: Count,
+  roams: Count,
+  peers: Type.Array(
+    shape({ publicKey: Text, receive: Traffic, transmit: Traffic, lastHandshake: LastHandshake, session: Session }),
+  ),
 });
 
 const Plane = Type.Union([Type.Literal("egress"), Type.Literal("ingress")]);
@@ -123,6 +183,7 @@ export const Counters = shape({
       evictions: Count,
     }),
   ),
+  wireguard: Type.Union([WireguardCounters, Type.Null()], { description: "null without WireGuard" }),
   batchFrames: shape({ egress: Histogram, ingress: Histogram }),
   loopSeconds: Type.Array(Histogram),
   syscalls: Type.Record(Type.String(), Count),
@@ -158,6 +219,7 @@ export const Status = shape({
     socketBuffers: shape({ receive: Count, send: Count }),
     warnings: Type.Array(Text),
   }),
+  wireguard: Wireguard,
   parked: Type.Array(shape({ id: Text, network: Text, netns: Type.Union([Text, Type.Null()]), why: Text }), {
     description: "attachments of an earlier run that could not be adopted",
   }),

@@ -36,6 +36,7 @@ export function statusOf(router: Router, facts: DaemonFacts): object {
       disabled: switchedOff(),
       underlay: info.underlay.map((u) => ({ ...u, up: facts.watch.isUp(u.address) })),
     },
+    wireguard: dataplane.wireguard(),
     parked: router.parked.map(({ record, why }) => ({
       id: record.id,
       network: record.network,

@@ -1,6 +1,6 @@
 /**
  * The daemon's log: one line per event on stdout, JSON or made for reading. Field names: `component`, `network`,
- * `port`, `netns`, `vtep`, `mac`, `err` (a sentence), `stack` (only at level debug).
+ * `port`, `netns`, `vtep`, `peer`, `mac`, `err` (a sentence), `stack` (only at level debug).
  *
  * A line is written before the call returns, so what was logged before a crash is there after it; but nobody waits for
  * a reader that stands still.

@@ -1,5 +1,6 @@
 /** Taking over what an earlier run has left: devices in their namespaces, and the routes of its networks. */
 import type { DataplaneApi, PortRecord, Route } from "../dataplane/types.js";
+import { codeOf, problemsOf } from "../errors.js";
 import { errorFields, type Log } from "../log/log.js";
 import { adoptedMtu } from "./advice.js";
 import { whyNamespaceGone } from "./namespace.js";
@@ -41,6 +42,22 @@ export async function adopt(record: PortRecord, dataplane: DataplaneApi, log: Lo
     }
     log.error({ ...fields, code }, `not adopted: ${err}`);
     return err;
+  }
+}
+
+/**
+ * What the data plane has against a change at the start. Only it knows the families of a default underlay, and how much
+ * room is left in the tables.
+ *
+ * @param what is being set, for the sentences.
+ */
+export async function refusals(what: string, set: () => Promise<void>): Promise<string[]> {
+  try {
+    await set();
+    return [];
+  } catch (error) {
+    if (codeOf(error) !== "INVALID_INPUT") throw error;
+    return problemsOf(error).map((problem) => `${what}: ${problem}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Which network an attachment is for, and whether what it asks for is taken. Looks only; changes nothing. */
-import type { AttachSpec, DataplaneApi, NetworkInfo, PortInfo } from "../dataplane/types.js";
+import type { AttachSpec, DataplaneApi, NetworkInfo, NetworkSpec, PortInfo } from "../dataplane/types.js";
 import { WeftError } from "../errors.js";
 import { inNamespace } from "./namespace.js";
 
@@ -79,6 +79,22 @@ export function refuseTakenMac(mac: string | undefined, network: string, ports: 
     "conflict",
     `port ${owner.id} has the MAC ${mac} in network ${network}: give another --mac, or leave it out`,
   );
+}
+
+/** @throws WeftError conflict for a network of the file whose VNI one of the others has */
+export function refuseTakenVni({ name, vni }: NetworkSpec, others: readonly NetworkSpec[]): void {
+  const owner = others.find((n) => n.vni === vni && n.name !== name);
+  if (owner) throw new WeftError("conflict", `network ${owner.name}, which is not of the file, has vni ${vni}`);
+}
+
+/** @throws WeftError conflict for a network that has ports */
+export function refuseUsed(network: string, all: readonly PortInfo[]): void {
+  const ports = all.filter((p) => p.network === network);
+  if (ports.length === 0) return;
+  const ids = ports.slice(0, 5).map((p) => p.id);
+  const shown = `${ids.join(", ")}${ports.length > ids.length ? ", …" : ""}`;
+  const count = ports.length === 1 ? "a port" : `${ports.length} ports`;
+  throw new WeftError("conflict", `network ${network} has ${count} (${shown}): detach first`);
 }
 
 function routesText(routes: AttachSpec["routes"]): string {

@@ -6,24 +6,34 @@
  * A network of the configuration file is as the file says at every start: what the API changes there lasts until the
  * daemon stops. Every other network, with its routes, is kept in the state directory.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { ConfiguredNetwork } from "../config/config.js";
 import type {
   DataplaneApi,
   DataplaneEvent,
   NetworkInfo,
   NetworkSpec,
+  PeerSpec,
   PortInfo,
   PortRecord,
   Route,
 } from "../dataplane/types.js";
-import { codeOf, problemsOf, WeftError } from "../errors.js";
+import { WeftError } from "../errors.js";
 import { errorFields, type Log } from "../log/log.js";
 import { EMPTY_STATE, type KeptNetwork, type State, type StateStore } from "../state/store.js";
-import { adopt, restoreRoutes } from "./adopt.js";
-import { ownVteps, sharedAddresses, tooLong } from "./advice.js";
-import { type AttachRequest, chooseNetwork, refuseTakenMac, sameAttachment } from "./choose.js";
+import { adopt, refusals, restoreRoutes } from "./adopt.js";
+import { adviseNetwork, sharedAddresses } from "./advice.js";
+import {
+  type AttachRequest,
+  chooseNetwork,
+  refuseTakenMac,
+  refuseTakenVni,
+  refuseUsed,
+  sameAttachment,
+} from "./choose.js";
 import { Ledger } from "./ledger.js";
 import { inNamespace, missingNamespace, namespaceOf, whyNamespaceGone } from "./namespace.js";
+import { meanwhile } from "./peers.js";
 
 export type { AttachRequest } from "./choose.js";
 
@@ -39,6 +49,8 @@ export interface RouterOptions {
   readonly store?: StateStore | undefined;
   /** Networks of the configuration file. */
   readonly networks: readonly ConfiguredNetwork[];
+  /** WireGuard peers of the configuration file, which the data plane has already; default none. */
+  readonly peers?: readonly PeerSpec[] | undefined;
   /** VTEPs of networks that list none of their own. */
   readonly vteps: readonly string[];
   readonly log: Log;
@@ -56,6 +68,8 @@ export class Router {
   readonly #store: StateStore | undefined;
   readonly #ledger: Ledger;
   #fileNetworks: readonly ConfiguredNetwork[];
+  /** Those that are in force. */
+  #peers: readonly PeerSpec[];
   readonly #vteps: readonly string[];
   readonly #log: Log;
   readonly #removeDevice: (record: PortRecord) => void;
@@ -69,6 +83,7 @@ export class Router {
     this.#dataplane = options.dataplane;
     this.#store = options.store;
     this.#fileNetworks = options.networks;
+    this.#peers = options.peers ?? [];
     this.#vteps = options.vteps;
     this.#log = options.log;
     this.#removeDevice = options.removeDevice;
@@ -94,16 +109,8 @@ export class Router {
   start(state: State = EMPTY_STATE): Promise<void> {
     return this.#serial(async () => {
       const problems: string[] = [];
-      for (const network of this.#fileNetworks) {
-        try {
-          await this.#setFileNetwork(network);
-        } catch (error) {
-          if (codeOf(error) !== "INVALID_INPUT") throw error;
-          problems.push(...problemsOf(error).map((p) => `network ${network.spec.name}: ${p}`));
-        }
-      }
-      // What only the running data plane knows: families of a default underlay, room in the tables.
-      if (problems.length > 0) throw new WeftError("bad_config", "the networks cannot be used", problems);
+      for (const network of this.#fileNetworks)
+        problems.push(...(await refusals(`network ${network.spec.name}`, () => this.#setFileNetwork(network))));
       // A kept network that the file has now, perhaps under a name of its own: its ports follow the VNI.
       const renamed = new Map<string, string>();
       const kept = state.networks.filter(({ spec }) => {
@@ -116,11 +123,12 @@ export class Router {
         );
         return false;
       });
+      // A network made by `attach --vni` lists no VTEPs: it follows the flags of each start.
       for (const { spec } of kept) {
-        // A network made by `attach --vni` lists no VTEPs: it follows the flags of each start.
-        await this.#setNetwork(spec);
-        this.#kept.set(spec.name, spec);
+        const what = `network ${spec.name} (of the state directory; the configuration file may have it instead)`;
+        problems.push(...(await refusals(what, () => this.#setKept(spec))));
       }
+      if (problems.length > 0) throw new WeftError("bad_config", "the networks cannot be used", problems);
       const records = state.ports.map((r) => ({ ...r, network: renamed.get(r.network) ?? r.network }));
       for (let first = 0; first < records.length; first += ADOPTED_AT_ONCE)
         await this.#adopt(records.slice(first, first + ADOPTED_AT_ONCE));
@@ -192,14 +200,14 @@ export class Router {
     return this.#change(async () => {
       const owner = this.#dataplane.networks().find((n) => n.vni === spec.vni && n.name !== spec.name);
       if (owner) throw new WeftError("conflict", `network ${owner.name} has vni ${spec.vni}: give another`);
-      await this.#setNetwork(spec);
-      if (this.#ownedByFile(spec.name)) {
+      if (this.#fileNetworks.some((n) => n.spec.name === spec.name)) {
+        await this.#setNetwork(spec);
         this.#log.warn(
           { component: "networks", network: spec.name },
           "changed until the daemon stops: the configuration file has this network",
         );
       } else {
-        this.#kept.set(spec.name, spec);
+        await this.#setKept(spec);
       }
       await this.#adoptWaiting(spec.name);
       if (this.#kept.has(spec.name)) this.#ledger.save(`network ${spec.name} is set`);
@@ -207,30 +215,34 @@ export class Router {
   }
 
   /**
-   * Puts the networks of a configuration file that was read again in place of those of the last reading. A network
-   * that is no longer in it goes when it has no ports. When one cannot be set, all are as before.
+   * Puts the networks and peers of a configuration file that was read again in place of those of the last reading. A
+   * network that is no longer in it goes when it has no ports. When one cannot be set, all are as before. Peers come
+   * before the networks change and go afterwards: no network is without a peer that it needs.
    *
    * @throws what the data plane refuses; also WeftError conflict for a VNI that a network outside the file has.
    */
-  reload(networks: readonly ConfiguredNetwork[]): Promise<{ set: number; removed: string[]; left: string[] }> {
+  reload(
+    networks: readonly ConfiguredNetwork[],
+    peers: readonly PeerSpec[] = this.#peers,
+  ): Promise<{ set: number; removed: string[]; left: string[] }> {
     return this.#change(async () => {
       const before = this.#fileNetworks;
-      for (const { spec } of networks) {
-        const owner = [...this.#kept.values()].find((n) => n.vni === spec.vni && n.name !== spec.name);
-        if (owner)
-          throw new WeftError("conflict", `network ${owner.name}, which is not of the file, has vni ${spec.vni}`);
-      }
+      const peersBefore = this.#peers;
+      for (const { spec } of networks) refuseTakenVni(spec, [...this.#kept.values()]);
       const gone = before.map((n) => n.spec.name).filter((name) => !networks.some((n) => n.spec.name === name));
       const empty = gone.filter((name) => this.#dataplane.networks().find((n) => n.name === name)?.ports === 0);
       try {
+        await this.#setPeers(meanwhile(peersBefore, peers));
         // First, so that another network may have their VNIs.
         for (const name of empty) await this.#dataplane.removeNetwork(name);
         for (const network of networks) await this.#setFileNetwork(network);
+        await this.#setPeers(peers);
       } catch (error) {
         for (const { spec } of networks)
           if (!before.some((n) => n.spec.name === spec.name) && !this.#kept.has(spec.name))
             await this.#dataplane.removeNetwork(spec.name);
         for (const network of before) await this.#setFileNetwork(network);
+        await this.#setPeers(peersBefore);
         throw error;
       }
       this.#fileNetworks = networks;
@@ -262,13 +274,7 @@ export class Router {
   removeNetwork(name: string): Promise<boolean> {
     return this.#change(async () => {
       if (!this.#dataplane.networks().some((n) => n.name === name)) return false;
-      const ports = this.#dataplane.ports().filter((p) => p.network === name);
-      if (ports.length > 0) {
-        const ids = ports.slice(0, 5).map((p) => p.id);
-        const shown = `${ids.join(", ")}${ports.length > ids.length ? ", …" : ""}`;
-        const count = ports.length === 1 ? "a port" : `${ports.length} ports`;
-        throw new WeftError("conflict", `network ${name} has ${count} (${shown}): detach first`);
-      }
+      refuseUsed(name, this.#dataplane.ports());
       await this.#dataplane.removeNetwork(name);
       if (this.#kept.delete(name)) this.#ledger.save(`network ${name} is removed`);
       return true;
@@ -389,8 +395,7 @@ export class Router {
     const chosen = chooseNetwork(request, this.#dataplane.networks());
     if (chosen !== undefined) return { network: chosen, made: false };
     const spec: NetworkSpec = { name: `vni-${request.vni}`, vni: request.vni as number };
-    await this.#setNetwork(spec);
-    this.#kept.set(spec.name, spec);
+    await this.#setKept(spec);
     this.#log.info({ component: "networks", network: spec.name, vteps: this.#vteps }, "network made");
     return { network: spec.name, made: true };
   }
@@ -400,12 +405,20 @@ export class Router {
     const full = { ...spec, vteps: spec.vteps ?? this.#vteps };
     await this.#dataplane.setNetwork(full);
     const network = this.#networkInfo(spec.name);
-    if (!network) return;
-    const fields = { component: "networks", network: spec.name };
-    const own = ownVteps(full, network);
-    if (own.length > 0) this.#log.info(fields, `this host's own address is left out of the VTEPs: ${own.join(", ")}`);
-    const long = tooLong(network, this.#dataplane.info.underlay);
-    if (long) this.#log.warn(fields, long);
+    if (network) adviseNetwork(full, network, this.#dataplane, this.#log);
+  }
+
+  /** A network of the state directory. It stays as encrypted as it is now, whatever the next start has as default. */
+  async #setKept(spec: NetworkSpec): Promise<void> {
+    await this.#setNetwork(spec);
+    const encryption = this.#networkInfo(spec.name)?.encryption;
+    this.#kept.set(spec.name, encryption === undefined ? spec : { ...spec, encryption });
+  }
+
+  async #setPeers(peers: readonly PeerSpec[]): Promise<void> {
+    if (isDeepStrictEqual(peers, this.#peers)) return;
+    await this.#dataplane.setPeers(peers);
+    this.#peers = peers;
   }
 
   async #setFileNetwork({ spec, routes }: ConfiguredNetwork): Promise<void> {
@@ -416,10 +429,6 @@ export class Router {
 
   #networkInfo(name: string): NetworkInfo | undefined {
     return this.#dataplane.networks().find((n) => n.name === name);
-  }
-
-  #ownedByFile(name: string): boolean {
-    return this.#fileNetworks.some((n) => n.spec.name === name);
   }
 
   #state(): State {

@@ -1,6 +1,6 @@
 /**
- * What the data plane notices about its surroundings: VXLAN from hosts it does not know, and the underlay going up
- * and down. Said in the log, and kept for status and metrics.
+ * What the data plane notices about its surroundings: VXLAN from hosts it does not know, the underlay going up and down,
+ * WireGuard peers that come, move and stay away. Said in the log; the first two are kept for status and metrics.
  */
 
 import type { DataplaneApi, DataplaneEvent } from "../dataplane/types.js";
@@ -51,6 +51,8 @@ export class Watch {
   #hear(event: DataplaneEvent): void {
     if (event.type === "refused") this.#hearRefused(event);
     else if (event.type === "underlay") this.#hearUnderlay(event);
+    else if (event.type === "handshake" || event.type === "unreachable" || event.type === "roamed")
+      this.#hearPeer(event);
   }
 
   #hearRefused({ source, vni, network, reason }: DataplaneEvent & { readonly type: "refused" }): void {
@@ -64,6 +66,13 @@ export class Watch {
       const fields = { component: "vteps", vtep: source, ...(network === null ? {} : { network }) };
       this.#log.warn(fields, refusedText({ source, vni, network }));
     }
+  }
+
+  #hearPeer(event: DataplaneEvent & { readonly type: "handshake" | "unreachable" | "roamed" }): void {
+    const fields = { component: "wireguard", peer: event.peer };
+    if (event.type === "handshake") this.#log.debug({ ...fields, role: event.role }, "session made");
+    else if (event.type === "roamed") this.#log.info({ ...fields, endpoint: event.endpoint }, "peer roamed");
+    else this.#log.warn(fields, "peer unreachable: no answer for 90 s; tried again when there is something to send");
   }
 
   #hearUnderlay({ address, up, mtu }: DataplaneEvent & { readonly type: "underlay" }): void {

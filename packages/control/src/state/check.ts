@@ -29,7 +29,11 @@ function isMap(value: unknown): value is Record<string, unknown> {
 
 const route: Test = (v) =>
   map({ via: text })(v) && (map({ mac: written(isMac) })(v) || map({ prefix: written(isCidr) })(v));
-const network = map({ spec: map({ name: text, vni: whole }), routes: list(route) });
+const encryption: Test = (v) => v === "required" || v === "none" || v === "mixed";
+const network = map({
+  spec: map({ name: text, vni: whole, encryption: optional(encryption) }),
+  routes: list(route),
+});
 const port = map({
   id: text,
   network: text,

@@ -4,10 +4,10 @@
  */
 import {
   COUNT_GROUPED_SENDS, COUNT_MERGED_INGRESS, COUNT_OUT_EGRESS, COUNT_OUT_INGRESS, COUNT_SUPER_FRAMES_INGRESS, DROP_PORT_DOWN, DROP_PORT_FULL, DROP_PORT_GONE, DROP_PORT_REFUSED, DROP_UDP_FULL,
-  DROP_UDP_REFUSED, DROP_UDP_TOO_BIG, DROP_UDP_UNREACHABLE, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, PLANE_EGRESS,
-  TX_OP_SIZE, TxOp, VXLAN_LEN, Worker,
+  DROP_UDP_REFUSED, DROP_UDP_TOO_BIG, DROP_UDP_UNREACHABLE, KIND_L3PEER, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, PLANE_EGRESS, PORT_L3,
+  SENDER_WIREGUARD, TX_OP_SIZE, TxOp, VXLAN_LEN, Worker,
 } from "../abi.gen";
-import { indexOf, kindOf, networkCounters, portCounters, vtepCounters } from "../table/config";
+import { indexOf, kindOf, networkCounters, peerCounters, port, portCounters, vtep, vtepCounters } from "../table/config";
 import * as items from "./items";
 import { add, dropMany } from "./verdict";
 
@@ -51,9 +51,14 @@ function udpReason(errno: i32): u32 {
  */
 function segmentsTaken(op: TxOp, octets: u32): u32 {
   const segs = <u32>op.segs;
-  if (op.gsoSize == 0 || octets >= op.bytes + segs * VXLAN_LEN) return segs;
-  const whole = octets / op.gsoSize;
-  return whole < segs ? whole : segs;
+  // The last segment has at least one octet: whoever took more than the others took all.
+  if (op.gsoSize == 0 || octets > (segs - 1) * op.gsoSize) return segs;
+  return octets / op.gsoSize;
+}
+
+/** Octets of a frame in all but the last segment of a send; of sealed ones, whose padding nobody keeps, the mean. */
+function frameOctets(op: TxOp): u64 {
+  return op.dest >= SENDER_WIREGUARD ? op.bytes / op.segs : <u64>op.gsoSize - VXLAN_LEN;
 }
 
 /** Counts what was sent of one operation. */
@@ -75,6 +80,7 @@ function count(w: Worker, op: TxOp, segs: u32, octets: u64): void {
     const c = portCounters(w, index);
     c.txPackets += segs;
     c.txBytes += octets;
+    if ((port(w, index).flags & PORT_L3) != 0) return;
     const n = networkCounters(w, op.network);
     n.txPackets += segs;
     n.txBytes += octets;
@@ -82,7 +88,18 @@ function count(w: Worker, op: TxOp, segs: u32, octets: u64): void {
     const c = vtepCounters(w, index);
     c.txPackets += segs;
     c.txBytes += octets;
+    const peer = vtep(w, index).peer;
+    if (peer != 0) countPeer(w, peer - 1, segs, op.result);
+  } else if (kindOf(op.owner) == KIND_L3PEER) {
+    countPeer(w, index, segs, op.result);
   }
+}
+
+/** Data messages that went to a WireGuard peer, and their octets. */
+function countPeer(w: Worker, index: u32, messages: u32, octets: u32): void {
+  const c = peerCounters(w, index);
+  c.txPackets += messages;
+  c.txBytes += octets;
 }
 
 /** Counts operations 0..txCount-1 and empties the list. */
@@ -102,10 +119,11 @@ export function complete(w: Worker): void {
     }
     // What stopped the rest is not known: most often the socket was full.
     dropMany(w, op.plane, DROP_UDP_FULL, segs - taken);
-    if (taken != 0) count(w, op, taken, <u64>taken * (<u64>op.gsoSize - VXLAN_LEN));
+    if (taken != 0) count(w, op, taken, taken * frameOctets(op));
   }
   w.txCount = 0;
   w.iovCount = 0;
   w.headerCount = 0;
+  w.sealedUsed = 0;
   items.clear(w);
 }

@@ -3,10 +3,10 @@
  * operations may name the same octets.
  */
 import {
-  IOV_SIZE, Iov, JOIN_CLOSED, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, RxDesc, SOURCE_PORTS, TX_OP_ADDR, TX_OP_SIZE,
-  TX_OP_VNET_HDR, TxOp, VTEP_ADDR, VXLAN_LEN, Vtep, Worker,
+  ETH_LEN, IOV_SIZE, Iov, JOIN_CLOSED, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, PEER_ADDR, PEER_LOCAL, PORT_L3, Peer, RxDesc, SOURCE_PORTS,
+  TX_OP_ADDR, TX_OP_SIZE, TX_OP_VNET_HDR, TxOp, VTEP_ADDR, VXLAN_LEN, Vtep, Worker,
 } from "../abi.gen";
-import { ownerOf, vtep } from "../table/config";
+import { ownerOf, port, vtep } from "../table/config";
 import * as checksum from "../wire/checksum";
 import * as virtio from "../wire/virtio";
 import * as vxlan from "../wire/vxlan";
@@ -39,19 +39,27 @@ function newOp(w: Worker, d: RxDesc, iovStart: u32, iovCount: u32): TxOp {
   op.plane = d.plane;
   op.network = d.network;
   op.result = 0;
+  op.local = 0;
   w.txCount++;
   return op;
 }
 
+/** Octets of a frame that a port does not get: the TUN device's packets have a made-up Ethernet header (see layer3.ts). */
+export function skipOf(w: Worker, index: u32): u32 {
+  return (port(w, index).flags & PORT_L3) != 0 ? ETH_LEN : 0;
+}
+
 /** One copy to a local port, with the virtio_net_hdr that the descriptor says. */
 export function toPort(w: Worker, d: RxDesc, index: u32): TxOp {
-  const op = newOp(w, d, newIov(w, d.frame, d.frameLen), 1);
+  const skip = skipOf(w, index);
+  const op = newOp(w, d, newIov(w, d.frame + skip, d.frameLen - skip), 1);
+  op.bytes -= skip;
   op.kind = <u8>OP_TAP;
   op.tos = 0;
   op.dest = index;
   op.owner = ownerOf(KIND_PORT, index);
   virtio.write(
-    changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen, d.gsoSize, d.csumStart, d.csumOffset,
+    changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen, d.gsoSize, d.csumStart - <u16>skip, d.csumOffset,
   );
   return op;
 }
@@ -96,6 +104,21 @@ export function newVtepOp(w: Worker, d: RxDesc, index: u32, iovStart: u32, iovCo
   op.port = v.port;
   op.family = v.family;
   v128.store(changetype<usize>(op) + TX_OP_ADDR, v128.load(changetype<usize>(v) + VTEP_ADDR));
+  return op;
+}
+
+/** A new operation of `len` octets at `off` to a WireGuard peer. */
+export function newPeerOp(w: Worker, d: RxDesc, p: Peer, owner: u32, socket: u32, off: u32, len: u32): TxOp {
+  const op = newOp(w, d, newIov(w, off, len), 1);
+  const local = changetype<usize>(p) + PEER_LOCAL;
+  op.kind = <u8>OP_UDP;
+  op.tos = <u8>ecn.inner(d);
+  op.dest = socket;
+  op.owner = owner;
+  op.port = p.port;
+  op.family = p.family;
+  op.local = v128.any_true(v128.load(local)) ? <u32>local : 0;
+  v128.store(changetype<usize>(op) + TX_OP_ADDR, v128.load(changetype<usize>(p) + PEER_ADDR));
   return op;
 }
 

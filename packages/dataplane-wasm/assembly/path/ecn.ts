@@ -18,6 +18,9 @@ export const KEEP: u32 = 0;
 export const MARKED: u32 = 1;
 export const CONDEMNED: u32 = 2;
 
+/** No bits: the packet must go. */
+export const CONDEMNED_BITS: u32 = 4;
+
 /** ECN bits of the inner packet; not ECN-capable when it is no IP. */
 export function inner(d: RxDesc): u32 {
   const p = <usize>d.frame + d.l3Off;
@@ -32,17 +35,20 @@ function setInner(d: RxDesc, ecn: u32): void {
   else ipv6.setTrafficClass(p, (ipv6.trafficClass(p) & 0xfc) | ecn);
 }
 
+/** What inner bits become under outer ones, or CONDEMNED_BITS (RFC 6040 §4.2, figure 4). */
+export function merge(outer: u32, own: u32): u32 {
+  if (outer == CE) return own == NOT_ECT ? CONDEMNED_BITS : CE;
+  return outer == ECT_1 && own == ECT_0 ? ECT_1 : own;
+}
+
 /** Brings the outer bits of a received datagram to the inner packet. */
 export function decapsulate(d: RxDesc): u32 {
   const outer = <u32>d.tos & 3;
   if (outer == NOT_ECT || d.ipVersion == 0) return KEEP;
   const own = inner(d);
-  if (outer == CE) {
-    if (own == NOT_ECT) return CONDEMNED;
-    if (own == CE) return KEEP;
-    setInner(d, CE);
-    return MARKED;
-  }
-  if (outer == ECT_1 && own == ECT_0) setInner(d, ECT_1);
-  return KEEP;
+  const bits = merge(outer, own);
+  if (bits == own) return KEEP;
+  if (bits == CONDEMNED_BITS) return CONDEMNED;
+  setInner(d, bits);
+  return bits == CE ? MARKED : KEEP;
 }

@@ -13,10 +13,10 @@ import {
   COUNT_BATCH_SUM_EGRESS, COUNT_IN_EGRESS, COUNT_PREFIX_EGRESS, DROP_BLACKHOLE, DROP_BUM_RATE, DROP_DHCP_GUARD,
   DROP_FRAME_LONG, DROP_FRAME_SHORT, DROP_NO_ROOM, DROP_PORT_INACTIVE, DROP_RA_GUARD, DROP_REFLECT,
   DROP_RESERVED_GROUP, DROP_SOURCE_MAC, DROP_SPOOFED_MAC, DROP_VNET_HDR, ETH_LEN, FRAME_MAX, KIND_BLACKHOLE, KIND_PORT,
-  KIND_VTEP, L3_FRAGMENT, L3_L4, NETWORK_GUARD_DHCP, NETWORK_GUARD_RA, NETWORK_GUARD_SPOOF, Network, PLANE_EGRESS, PORT_USED, REGION_PORTS,
+  KIND_VTEP, L3_L4, NETWORK_GUARD_DHCP, NETWORK_GUARD_RA, NETWORK_GUARD_SPOOF, Network, PLANE_EGRESS, PORT_L3, PORT_USED, REGION_PORTS,
   RxDesc, VNET_HDR_LEN, Worker,
 } from "../abi.gen";
-import { desc, indexOf, isCurrent, kindOf, network, networkCounters, ownerOf, port, portCounters, region } from "../table/config";
+import { desc, indexOf, isCurrent, kindOf, network, networkCounters, ownerOf, port, portCounters, region, tunnel } from "../table/config";
 import * as fdb from "../table/fdb";
 import * as route from "../table/route";
 import * as arp from "../wire/arp";
@@ -24,48 +24,18 @@ import * as eth from "../wire/ethernet";
 import * as icmp from "../wire/icmp";
 import * as ipv4 from "../wire/ipv4";
 import * as ipv6 from "../wire/ipv6";
-import * as tcp from "../wire/tcp";
-import * as udp from "../wire/udp";
 import * as virtio from "../wire/virtio";
 import * as deliver from "./deliver";
 import * as flood from "./flood";
 import * as guard from "./guard";
+import * as layer3 from "./layer3";
 import * as learn from "./learn";
 import { parse } from "./parse";
+import * as seal from "./seal";
 import * as segment from "./segment";
 import { add, countBatch, drop } from "./verdict";
-
-/** Takes over the virtio_net_hdr; false when it points outside the frame. */
-function readVnetHdr(d: RxDesc): bool {
-  const p = <usize>d.off;
-  d.vnetFlags = <u8>(virtio.flags(p) & virtio.NEEDS_CSUM);
-  d.gsoType = <u8>virtio.gsoType(p);
-  d.gsoSize = 0;
-  d.hdrLen = 0;
-  d.csumStart = 0;
-  d.csumOffset = 0;
-  if (d.vnetFlags != 0) {
-    const start = virtio.csumStart(p);
-    const offset = virtio.csumOffset(p);
-    if (start < ETH_LEN || start + offset + 2 > d.frameLen) return false;
-    d.csumStart = <u16>start;
-    d.csumOffset = <u16>offset;
-  }
-  if (<u32>d.gsoType != virtio.GSO_NONE) {
-    d.gsoSize = <u16>virtio.gsoSize(p);
-    d.hdrLen = <u16>virtio.hdrLen(p);
-    // A super-frame always leaves its checksum open.
-    if (d.vnetFlags == 0) return false;
-  }
-  return true;
-}
-
-/** True when the checksum left open is the one of the packet's own TCP or UDP header. */
-function isTransportChecksum(d: RxDesc): bool {
-  if ((d.l3Flags & <u8>L3_L4) == 0 || (d.l3Flags & <u8>L3_FRAGMENT) != 0 || d.csumStart != d.l4Off) return false;
-  if (<u32>d.ipProto == tcp.PROTO) return <u32>d.csumOffset == tcp.CHECKSUM_OFFSET;
-  return <u32>d.ipProto == udp.PROTO && <u32>d.csumOffset == udp.CHECKSUM_OFFSET;
-}
+import * as vnet from "./vnet";
+import * as outward from "./vtep";
 
 /** Owner that a prefix route names for a frame whose MAC is unknown, or for the target of an ARP request or NS. */
 function byPrefix(w: Worker, d: RxDesc, n: Network): u32 {
@@ -121,7 +91,7 @@ function forward(w: Worker, d: RxDesc, n: Network, owner: u32): void {
   if (kind != KIND_VTEP) return drop(w, PLANE_EGRESS, DROP_BLACKHOLE);
   if (<u32>d.gsoType != virtio.GSO_NONE) return segment.forward(w, d, n, indexOf(owner));
   deliver.encapsulate(d, n.vni);
-  deliver.toVtep(w, d, indexOf(owner));
+  outward.send(w, d, indexOf(owner));
 }
 
 /** True when the frame's source MAC is not the port's to use: another port's or a static route's. */
@@ -137,7 +107,7 @@ function judge(w: Worker, d: RxDesc, n: Network): void {
   if (src == 0 || eth.isGroup(src)) return drop(w, PLANE_EGRESS, DROP_SOURCE_MAC);
   if (eth.isReservedGroup(dst)) return drop(w, PLANE_EGRESS, DROP_RESERVED_GROUP);
   parse(d);
-  if (d.vnetFlags != 0 && !isTransportChecksum(d)) {
+  if (d.vnetFlags != 0 && !vnet.isTransportChecksum(d)) {
     // The open checksum is another one (a tunnel's inside the container), or a trick: finishing it later would change
     // octets that the guards are about to judge. So it is finished now and the frame read again.
     if (<u32>d.gsoType != virtio.GSO_NONE) return drop(w, PLANE_EGRESS, DROP_VNET_HDR);
@@ -174,7 +144,11 @@ function judge(w: Worker, d: RxDesc, n: Network): void {
 function hasRoom(w: Worker, d: RxDesc, n: Network): bool {
   const segments = d.len < VNET_HDR_LEN + ETH_LEN ? 0 : segment.bound(d.off, d.len);
   const copies = (n.fanout + 1) * segment.opsBound(segments, d.len);
-  return deliver.hasRoom(w, segments > 1 && copies > w.txMax ? w.txMax : copies) && segment.hasRoom(w, segments);
+  if (!deliver.hasRoom(w, segments > 1 && copies > w.txMax ? w.txMax : copies) || !segment.hasRoom(w, segments)) return false;
+  if (tunnel(w).isOn == 0) return true;
+  // A group's frame is sealed for every VTEP; one for an unknown station, too, but that is seldom enough to be cut short.
+  const toAll = d.len >= VNET_HDR_LEN + ETH_LEN && eth.isGroup(eth.dst(<usize>d.off + VNET_HDR_LEN));
+  return seal.hasRoom(w, (toAll ? n.fanout : 1) * seal.bound(d.len, segments));
 }
 
 /** Frame bounds, port and counters; then judge(). False when the transmit region must be emptied first. */
@@ -187,6 +161,7 @@ function one(w: Worker, d: RxDesc): bool {
     return true;
   }
   const from = port(w, index);
+  if ((from.flags & PORT_L3) != 0) return layer3.fromDevice(w, d);
   const n = network(w, from.network);
   const fits = hasRoom(w, d, n);
   if (!fits && w.txCount != 0) return false;
@@ -212,7 +187,7 @@ function one(w: Worker, d: RxDesc): bool {
   sums.rxPackets++;
   sums.rxBytes += d.frameLen;
   if (d.frameLen > FRAME_MAX) drop(w, PLANE_EGRESS, DROP_FRAME_LONG);
-  else if (!readVnetHdr(d)) drop(w, PLANE_EGRESS, DROP_VNET_HDR);
+  else if (!vnet.read(d, 0)) drop(w, PLANE_EGRESS, DROP_VNET_HDR);
   else judge(w, d, n);
   return true;
 }

@@ -14,6 +14,7 @@ import * as deliver from "./deliver";
 import * as items from "./items";
 import * as segment from "./segment";
 import { add, drop } from "./verdict";
+import * as outward from "./vtep";
 
 /**
  * Takes `frames` tokens of the port's BUM rate, or as many as there can ever be; false when it has fewer. Tokens are counted in
@@ -52,16 +53,16 @@ export function fromPort(w: Worker, d: RxDesc, n: Network): void {
     const headerBytes = segment.measure(w, d, n.fanout);
     if (headerBytes == 0) return;
     const segments = segment.countOf(d, headerBytes);
-    segment.cut(w, d, n.vni, headerBytes);
+    const first = segment.cut(w, d, n.vni, headerBytes);
     for (let next = n.vtepHead; next != 0; next = vtep(w, next - 1).next) {
-      segment.toVtep(w, d, next - 1, headerBytes);
+      segment.toVtep(w, d, next - 1, headerBytes, first);
       copies += segments;
     }
   } else if (n.vtepHead != 0) {
     // First, because it finishes the checksum that local copies would otherwise still announce as open.
     deliver.encapsulate(d, n.vni);
     for (let next = n.vtepHead; next != 0; next = vtep(w, next - 1).next) {
-      deliver.toVtep(w, d, next - 1);
+      outward.send(w, d, next - 1);
       copies++;
     }
   }

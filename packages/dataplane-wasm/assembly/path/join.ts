@@ -169,7 +169,7 @@ function extend(w: Worker, it: JoinItem, frame: usize, frameLen: u32, isPartial:
   }
   items.append(w, op, <u32>frame + headerBytes, piece);
   op.segs++;
-  op.bytes += frameLen;
+  op.bytes += frameLen - it.skip;
   it.octets += piece;
   it.nextSeq += piece;
   it.flags |= <u8>push;
@@ -192,6 +192,7 @@ function open(w: Worker, d: RxDesc, op: TxOp, key: u32, headerBytes: u32): void 
   const it = items.open(w, key);
   items.adopt(w, it, op);
   it.frame = d.frame;
+  it.skip = deliver.skipOf(w, op.dest);
   it.headerLen = headerBytes;
   it.l3Off = d.l3Off;
   it.l4Off = d.l4Off;
@@ -270,5 +271,5 @@ function finishOne(it: JoinItem): void {
   }
   const field = isTcp ? tcp.CHECKSUM_OFFSET : udp.CHECKSUM_OFFSET;
   setBe16(p + field, pseudo);
-  virtio.write(changetype<usize>(op) + TX_OP_VNET_HDR, virtio.NEEDS_CSUM, type, it.headerLen, it.segLen, l4, field);
+  virtio.write(changetype<usize>(op) + TX_OP_VNET_HDR, virtio.NEEDS_CSUM, type, it.headerLen - it.skip, it.segLen, l4 - it.skip, field);
 }

@@ -27,7 +27,9 @@ import * as udp from "../wire/udp";
 import * as virtio from "../wire/virtio";
 import * as vxlan from "../wire/vxlan";
 import * as deliver from "./deliver";
+import * as seal from "./seal";
 import { add, drop } from "./verdict";
+import * as outward from "./vtep";
 
 /** Most octets of one UDP datagram's payload over IPv4 and IPv6: what all segments of one send add up to. */
 const UDP4_MAX: u32 = 65_507;
@@ -67,7 +69,7 @@ export function opsBound(count: u32, frameLen: u32): u32 {
   if (count <= 1) return 1;
   const most = header().gsoSegments;
   // Full sends, one that the longest payload ends, and the rest.
-  return (count + most - 1) / most + (frameLen + count * HEADER_AREA) / UDP4_MAX + 1;
+  return (count + most - 1) / most + (frameLen + count * (HEADER_AREA + seal.OVERHEAD)) / UDP4_MAX + 1;
 }
 
 /** Room for the headers and iovecs of `count` segments? */
@@ -197,11 +199,13 @@ export function measure(w: Worker, d: RxDesc, vteps: u32): u32 {
   return headerBytes;
 }
 
-/** Makes the segments of a super-frame that measure() has found good. */
-export function cut(w: Worker, d: RxDesc, vni: u32, headerBytes: u32): void {
+/** Makes the segments of a super-frame that measure() has found good. @returns index of the first of their iovecs, two for each */
+export function cut(w: Worker, d: RxDesc, vni: u32, headerBytes: u32): u32 {
+  const first = w.iovCount;
   vxlan.write(<usize>d.frame - VXLAN_LEN, vni);
   cutAll(w, d, headerBytes, countOf(d, headerBytes));
   add(w, COUNT_SUPER_FRAMES_EGRESS, 1);
+  return first;
 }
 
 /** Segments that a super-frame with this header becomes. */
@@ -209,13 +213,17 @@ export function countOf(d: RxDesc, headerBytes: u32): u32 {
   return (d.frameLen - headerBytes + d.gsoSize - 1) / d.gsoSize;
 }
 
-/** Sends the segments that the last cut() has made to a VTEP. */
-export function toVtep(w: Worker, d: RxDesc, index: u32, headerBytes: u32): void {
+/** Sends the segments that cut() has made to a VTEP. `first`: what cut() returned. */
+export function toVtep(w: Worker, d: RxDesc, index: u32, headerBytes: u32, first: u32): void {
+  if (outward.isTunnel(w, index)) {
+    const iov = <usize>w.iovs + <usize>first * IOV_SIZE;
+    return seal.superToVtep(w, d, index, iov, countOf(d, headerBytes), headerBytes);
+  }
   const size = <u32>d.gsoSize;
   const whole = VXLAN_LEN + headerBytes + size;
   let left = countOf(d, headerBytes);
   let payload = d.frameLen - headerBytes;
-  let iov = w.iovCount - 2 * left;
+  let iov = first;
   let most = header().gsoSegments;
   const fits = (deliver.familyOf(w, index) == 6 ? UDP6_MAX : UDP4_MAX) / whole;
   if (fits < most) most = fits != 0 ? fits : 1;
@@ -237,7 +245,6 @@ export function toVtep(w: Worker, d: RxDesc, index: u32, headerBytes: u32): void
 export function forward(w: Worker, d: RxDesc, n: Network, index: u32): void {
   const headerBytes = measure(w, d, 1);
   if (headerBytes == 0) return;
-  cut(w, d, n.vni, headerBytes);
-  toVtep(w, d, index, headerBytes);
+  toVtep(w, d, index, headerBytes, cut(w, d, n.vni, headerBytes));
   add(w, COUNT_MADE_EGRESS, countOf(d, headerBytes) - 1);
 }

@@ -5,11 +5,13 @@
  * into its Worker record; all of them belong to one generation.
  */
 import {
-  Header, ITEMS_MAX, ITEM_IOVS, KIND_PORT, KIND_VTEP, NETWORK_COUNTERS_SIZE, NETWORK_SIZE, Network, NetworkCounters, PORT_COUNTERS_SIZE,
-  PORT_LIVE_SIZE, PORT_SIZE, PORT_USED, Port, PortCounters, PortLive, REGION_COUNTERS, REGION_EVENTS, REGION_HEADERS, REGION_IOVS, REGION_ITEMS, REGION_ITEM_HEADS,
-  REGION_NETWORKS, REGION_NETWORK_COUNTERS, REGION_PORTS, REGION_PORT_COUNTERS, REGION_PORT_LIVE, REGION_ROUTES,
-  REGION_RX_DESCS, REGION_TX_OPS, REGION_VTEPS, REGION_VTEP_COUNTERS, REGION_WORKER, RX_DESC_SIZE, Region, RxDesc,
-  VTEP_COUNTERS_SIZE, VTEP_SIZE, VTEP_USED, Vtep, VtepCounters, Worker,
+  Header, ITEMS_MAX, ITEM_IOVS, KEY_SIZE, KIND_PORT, KIND_VTEP, Key, NETWORK_COUNTERS_SIZE, NETWORK_SIZE, Network, NetworkCounters,
+  PEER_COUNTERS_SIZE, PEER_LIVE_SIZE, PEER_SIZE, PORT_COUNTERS_SIZE, PORT_LIVE_SIZE, PORT_SIZE, PORT_USED, Peer, PeerCounters, PeerLive,
+  Port, PortCounters, PortLive, REGION_AEADS, REGION_COUNTERS, REGION_EVENTS, REGION_HEADERS, REGION_IOVS, REGION_ITEMS,
+  REGION_ITEM_HEADS, REGION_KEYS, REGION_NETWORKS, REGION_NETWORK_COUNTERS, REGION_PEERS, REGION_PEER_COUNTERS, REGION_PEER_LIVE,
+  REGION_PORTS, REGION_PORT_COUNTERS, REGION_PORT_LIVE, REGION_PUNTS, REGION_ROUTES, REGION_RX_DESCS, REGION_SEALED, REGION_TUNNEL,
+  REGION_TX_OPS, REGION_VTEPS, REGION_VTEP_COUNTERS, REGION_WORKER, RX_DESC_SIZE, Region, RxDesc, Tunnel, VTEP_COUNTERS_SIZE, VTEP_SIZE,
+  VTEP_USED, Vtep, VtepCounters, Worker,
 } from "../abi.gen";
 
 // @ts-ignore: decorator
@@ -47,6 +49,11 @@ export function setup(index: u32): void {
   w.headers = part(REGION_HEADERS, index);
   w.items = part(REGION_ITEMS, index);
   w.itemHeads = part(REGION_ITEM_HEADS, index);
+  w.peerLive = part(REGION_PEER_LIVE, index);
+  w.peerCounters = part(REGION_PEER_COUNTERS, index);
+  w.aead = part(REGION_AEADS, index);
+  w.sealed = part(REGION_SEALED, index);
+  w.sealedMax = region(REGION_SEALED).count * region(REGION_SEALED).stride;
   w.txMax = region(REGION_TX_OPS).count;
   // The rest of the iovecs belongs to the join items, a fixed part each.
   w.iovMax = region(REGION_IOVS).count - ITEMS_MAX * ITEM_IOVS;
@@ -71,6 +78,8 @@ export function begin(w: Worker): void {
   w.ports = region(REGION_PORTS).base + copy * region(REGION_PORTS).perCopy;
   w.vteps = region(REGION_VTEPS).base + copy * region(REGION_VTEPS).perCopy;
   w.routes = region(REGION_ROUTES).base + copy * region(REGION_ROUTES).perCopy;
+  w.tunnel = region(REGION_TUNNEL).base + copy * region(REGION_TUNNEL).perCopy;
+  w.peers = region(REGION_PEERS).base + copy * region(REGION_PEERS).perCopy;
 }
 
 // @ts-ignore: decorator
@@ -87,6 +96,31 @@ export function port(w: Worker, index: u32): Port {
 @inline
 export function vtep(w: Worker, index: u32): Vtep {
   return changetype<Vtep>(<usize>w.vteps + <usize>index * VTEP_SIZE);
+}
+// @ts-ignore: decorator
+@inline
+export function tunnel(w: Worker): Tunnel {
+  return changetype<Tunnel>(<usize>w.tunnel);
+}
+// @ts-ignore: decorator
+@inline
+export function peer(w: Worker, index: u32): Peer {
+  return changetype<Peer>(<usize>w.peers + <usize>index * PEER_SIZE);
+}
+// @ts-ignore: decorator
+@inline
+export function key(slot: u32): Key {
+  return changetype<Key>(<usize>region(REGION_KEYS).base + <usize>slot * KEY_SIZE);
+}
+// @ts-ignore: decorator
+@inline
+export function peerLive(w: Worker, index: u32): PeerLive {
+  return changetype<PeerLive>(<usize>w.peerLive + <usize>index * PEER_LIVE_SIZE);
+}
+// @ts-ignore: decorator
+@inline
+export function peerCounters(w: Worker, index: u32): PeerCounters {
+  return changetype<PeerCounters>(<usize>w.peerCounters + <usize>index * PEER_COUNTERS_SIZE);
 }
 // @ts-ignore: decorator
 @inline
@@ -148,6 +182,10 @@ export function isCurrent(w: Worker, owner: u32, generation: u32): bool {
   return false;
 }
 
+/** Address of a worker's ring of handshake messages. */
+export function puntRing(w: Worker): usize {
+  return part(REGION_PUNTS, w.index);
+}
 /** Address of a worker's event ring. */
 export function eventRing(w: Worker): usize {
   return part(REGION_EVENTS, w.index);

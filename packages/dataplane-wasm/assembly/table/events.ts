@@ -2,8 +2,10 @@
  * The ring of events from one worker to the main thread: one writer, one reader. A full ring counts events_lost; the
  * data path never waits for the control plane.
  */
-import { COUNT_EVENTS_LOST, EVENTS_MAX, EVENT_SIZE, EVENT_SOURCE, Event, Worker } from "../abi.gen";
-import { eventRing } from "./config";
+import {
+  COUNT_EVENTS_LOST, EVENTS_MAX, EVENT_LOCAL, EVENT_ROAMED, EVENT_SIZE, EVENT_SOURCE, Event, KIND_L3PEER, RX_DESC_ADDR, RX_DESC_LOCAL, RxDesc, Worker,
+} from "../abi.gen";
+import { eventRing, key, ownerOf } from "./config";
 
 /** Claims the next cell of the ring; 0 when it is full. The caller fills the cell, then publishes it. */
 function claim(w: Worker): usize {
@@ -44,4 +46,37 @@ export function emitRefused(w: Worker, kind: u32, network: u32, source: usize): 
   e.network = network;
   v128.store(at + EVENT_SOURCE, v128.load(source));
   publish(w);
+}
+
+/** Asks the main thread to look at events and messages now, not at its next turn. */
+export function callMain(w: Worker): void {
+  const at = changetype<usize>(w) + offsetof<Worker>("attention");
+  if (atomic.load<u32>(at) == 0) atomic.store<u32>(at, 1);
+}
+
+/** Tells of a WireGuard peer. */
+export function emitPeer(w: Worker, kind: u32, peer: u32): void {
+  emit(w, kind, 0, 0, ownerOf(KIND_L3PEER, peer), 0);
+  callMain(w);
+}
+/** Tells of a key. Its receiver index goes with it: the slot may have a new user before the main thread looks. */
+export function emitKey(w: Worker, kind: u32, slot: u32): void {
+  const k = key(slot);
+  emit(w, kind, k.local, 0, ownerOf(KIND_L3PEER, k.peer), slot);
+  callMain(w);
+}
+
+/** Tells that a peer's authenticated datagram has come another way than before. */
+export function emitRoamed(w: Worker, peer: u32, d: RxDesc): void {
+  const at = claim(w);
+  if (at == 0) return;
+  const e = changetype<Event>(at);
+  e.kind = EVENT_ROAMED;
+  e.network = 0;
+  e.owner = ownerOf(KIND_L3PEER, peer);
+  e.port = d.addrPort;
+  v128.store(at + EVENT_SOURCE, v128.load(changetype<usize>(d) + RX_DESC_ADDR));
+  v128.store(at + EVENT_LOCAL, v128.load(changetype<usize>(d) + RX_DESC_LOCAL));
+  publish(w);
+  callMain(w);
 }

@@ -1,13 +1,16 @@
 /**
  * The route hash: what the configuration says, exact match, written by the main thread, double-buffered.
  *
- * Five kinds of key share it: static MACs (ports' own included), IPv4 and IPv6 prefixes, outer source addresses of
- * VTEPs, and VNIs. Open addressing with linear probing over a power-of-two number of cells, at most half of them used.
+ * All kinds of key share it: static MACs (ports' own included), IPv4 and IPv6 prefixes, source addresses of VTEPs outside and
+ * inside the tunnel, VNIs, and WireGuard's own addresses and allowed prefixes. Open addressing with linear probing over a power-of-two number of cells, at most half of them used.
  * The longest prefix is found by trying the lengths that the network uses, longest first: a network has few lengths, and
  * only frames whose MAC is unknown come here.
  */
-import { Network, REGION_ROUTES, ROUTE_IPV4, ROUTE_IPV6, ROUTE_MAC, ROUTE_SIZE, ROUTE_VNI, ROUTE_VTEP, Route, Worker } from "../abi.gen";
-import { header, region } from "./config";
+import {
+  Network, REGION_ROUTES, ROUTE_IPV4, ROUTE_IPV6, ROUTE_MAC, ROUTE_PEER4, ROUTE_PEER6, ROUTE_SIZE, ROUTE_TUNNEL, ROUTE_TUNNEL_VTEP,
+  ROUTE_VNI, ROUTE_VTEP, Route, Tunnel, Worker,
+} from "../abi.gen";
+import { header, region, tunnel } from "./config";
 import { routeHash } from "./hash";
 
 /** No such route. */
@@ -43,20 +46,28 @@ export function vtepOf(w: Worker, network: u32, hi: u64, lo: u64): u32 {
   const r = find(w, (ROUTE_VTEP << 24) | network, hi, lo);
   return r ? (r.value & 0xff_ffff) + 1 : 0;
 }
+/** The same for a source address inside the tunnel. */
+export function tunnelVtepOf(w: Worker, network: u32, hi: u64, lo: u64): u32 {
+  const r = find(w, (ROUTE_TUNNEL_VTEP << 24) | network, hi, lo);
+  return r ? (r.value & 0xff_ffff) + 1 : 0;
+}
+/** True for an address of our own inside the tunnel. */
+export function isTunnel(w: Worker, hi: u64, lo: u64): bool {
+  return find(w, ROUTE_TUNNEL << 24, hi, lo) != null;
+}
 /** Index + 1 of the network with this VNI, 0 for none. */
 export function networkOf(w: Worker, vni: u32): u32 {
   const r = find(w, ROUTE_VNI << 24, 0, vni);
   return r ? (r.value & 0xff_ffff) + 1 : 0;
 }
 
-/** Owner of the longest IPv4 prefix that covers the address. */
-export function prefix4(w: Worker, index: u32, n: Network, address: u32): u32 {
-  let lens = n.v4Lens;
+/** Value of the longest IPv4 prefix that covers the address. `tag` without length; `lens`: the lengths there are. */
+function longest4(w: Worker, tag: u32, lens: u64, address: u32): u32 {
   while (lens != 0) {
     const len = <u32>(63 - clz<u64>(lens));
     lens ^= (<u64>1) << len;
     const masked: u32 = len == 0 ? 0 : address & (u32.MAX_VALUE << (32 - len));
-    const owner = value(w, (ROUTE_IPV4 << 24) | (len << 16) | index, 0, MAPPED | <u64>masked);
+    const owner = value(w, tag | (len << 16), 0, MAPPED | <u64>masked);
     if (owner != NONE) return owner;
   }
   return NONE;
@@ -71,23 +82,44 @@ function maskLo(len: u32): u64 {
 }
 
 /** Tries the lengths base + bit for the bits of one word of the length set. */
-function prefix6Word(w: Worker, index: u32, lens: u64, base: u32, hi: u64, lo: u64): u32 {
+function longest6Word(w: Worker, tag: u32, lens: u64, base: u32, hi: u64, lo: u64): u32 {
   while (lens != 0) {
     const bit = <u32>(63 - clz<u64>(lens));
     lens ^= (<u64>1) << bit;
     const len = base + bit;
-    const owner = value(w, (ROUTE_IPV6 << 24) | (len << 16) | index, hi & maskHi(len), lo & maskLo(len));
+    const owner = value(w, tag | (len << 16), hi & maskHi(len), lo & maskLo(len));
     if (owner != NONE) return owner;
   }
   return NONE;
 }
 
-/** Owner of the longest IPv6 prefix that covers the address. */
-export function prefix6(w: Worker, index: u32, n: Network, hi: u64, lo: u64): u32 {
-  let owner = prefix6Word(w, index, n.v6Lens2, 128, hi, lo);
-  if (owner == NONE) owner = prefix6Word(w, index, n.v6Lens1, 64, hi, lo);
-  if (owner == NONE) owner = prefix6Word(w, index, n.v6Lens0, 0, hi, lo);
+/** The same for IPv6: lens0 has the lengths 0..63, lens1 64..127, lens2 128. */
+function longest6(w: Worker, tag: u32, lens0: u64, lens1: u64, lens2: u64, hi: u64, lo: u64): u32 {
+  let owner = longest6Word(w, tag, lens2, 128, hi, lo);
+  if (owner == NONE) owner = longest6Word(w, tag, lens1, 64, hi, lo);
+  if (owner == NONE) owner = longest6Word(w, tag, lens0, 0, hi, lo);
   return owner;
+}
+
+/** Owner of the longest IPv4 prefix of a network that covers the address. */
+export function prefix4(w: Worker, index: u32, n: Network, address: u32): u32 {
+  return longest4(w, (ROUTE_IPV4 << 24) | index, n.v4Lens, address);
+}
+/** Owner of the longest IPv6 prefix of a network that covers the address. */
+export function prefix6(w: Worker, index: u32, n: Network, hi: u64, lo: u64): u32 {
+  return longest6(w, (ROUTE_IPV6 << 24) | index, n.v6Lens0, n.v6Lens1, n.v6Lens2, hi, lo);
+}
+
+/** Index + 1 of the WireGuard peer whose allowed prefix covers an IPv4 address longest; 0 for none. */
+export function peer4(w: Worker, address: u32): u32 {
+  const owner = longest4(w, ROUTE_PEER4 << 24, tunnel(w).v4Lens, address);
+  return owner == NONE ? 0 : (owner & 0xff_ffff) + 1;
+}
+/** The same for IPv6. */
+export function peer6(w: Worker, hi: u64, lo: u64): u32 {
+  const t: Tunnel = tunnel(w);
+  const owner = longest6(w, ROUTE_PEER6 << 24, t.v6Lens0, t.v6Lens1, t.v6Lens2, hi, lo);
+  return owner == NONE ? 0 : (owner & 0xff_ffff) + 1;
 }
 
 /** True when the network has prefix routes of that family at all. */

@@ -5,7 +5,7 @@
  *
  * p is the first octet of the destination. Call check() first. Knows nothing of tables or drops.
  */
-import { be16, be48 } from "./bytes";
+import { be16, be48, setBe16 } from "./bytes";
 
 export const HEADER_LEN: u32 = 14;
 export const TAG_LEN: u32 = 4;
@@ -43,4 +43,8 @@ export function isReservedGroup(mac: u64): bool {
 }
 export function isTag(type: u32): bool {
   return type == VLAN || type == QINQ;
+}
+/** Writes the EtherType of an untagged frame. */
+export function setType(p: usize, type: u32): void {
+  setBe16(p + 12, type);
 }

@@ -7,6 +7,7 @@
  * p is the first octet. Call check() first: after it no getter reads past `len`.
  */
 import { be16, be32, setBe16 } from "./bytes";
+import * as checksum from "./checksum";
 
 export const HEADER_LEN: u32 = 20;
 
@@ -45,6 +46,20 @@ export function src(p: usize): u32 {
 }
 export function dst(p: usize): u32 {
   return be32(p + 16);
+}
+/** True when the header's checksum is right. */
+export function isSound(p: usize): bool {
+  return checksum.sum(p, headerLen(p)) == 0xffff;
+}
+/** Writes a header without options, not to be fragmented, TTL 64. Addresses are in network order. */
+export function write(p: usize, tos: u32, total: u32, proto: u32, src: u32, dst: u32): void {
+  store<u16>(p, <u16>(0x45 | (tos << 8)));
+  setBe16(p + 2, total);
+  store<u32>(p, 0x0040_0000, 4);
+  store<u32>(p, 64 | (proto << 8), 8);
+  store<u32>(p, src, 12);
+  store<u32>(p, dst, 16);
+  store<u16>(p, <u16>~checksum.fold(checksum.sumLe(p, HEADER_LEN, 0)), 10);
 }
 /** Replaces TOS and corrects the header checksum by the difference (RFC 1624 §3 eqn. 3). */
 export function setTos(p: usize, value: u32): void {

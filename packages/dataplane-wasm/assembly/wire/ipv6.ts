@@ -5,7 +5,7 @@
  *
  * p is the first octet. Call check() first.
  */
-import { be16, be32, be64, setBe32 } from "./bytes";
+import { be16, be32, be64, setBe16, setBe32 } from "./bytes";
 
 export const HEADER_LEN: u32 = 40;
 export const HOP_BY_HOP: u32 = 0;
@@ -44,6 +44,15 @@ export function dstLo(p: usize): u64 {
 }
 export function setTrafficClass(p: usize, value: u32): void {
   setBe32(p, (be32(p) & 0xf00f_ffff) | (value << 20));
+}
+/** Writes a header, hop limit 64. Addresses: 16 octets each at `src` and `dst`. */
+export function write(p: usize, trafficClass: u32, flowLabel: u32, payload: u32, next: u32, src: usize, dst: usize): void {
+  setBe32(p, 0x6000_0000 | (trafficClass << 20) | flowLabel);
+  setBe16(p + 4, payload);
+  store<u8>(p, <u8>next, 6);
+  store<u8>(p, 64, 7);
+  v128.store(p + 8, v128.load(src));
+  v128.store(p + 24, v128.load(dst));
 }
 /** True for extension headers that have a next one. */
 export function isExtension(kind: u32): bool {

@@ -1,0 +1,213 @@
+/** What WireGuard is given at start, and lists of peers: checked whole, every problem named at once, no key in any of them. */
+import type { Link } from "@weft/tun";
+import { publicKeyText, readKey } from "../wireguard/key.js";
+import {
+  type Address,
+  formatAddress,
+  networkKey,
+  type Prefix,
+  parseAddress,
+  parseCidr,
+  parseVtep,
+  sameKey,
+  type VtepAddress,
+} from "./address.js";
+import { isIfname } from "./ifname.js";
+import { Problems } from "./invalid.js";
+import type { PeerSpec, WireguardSpec } from "./types.js";
+
+export interface CheckedPeer {
+  /** Base64: the peer's name. */
+  readonly publicKey: string;
+  /** 32 octets. */
+  readonly key: Buffer;
+  readonly endpoint: VtepAddress | undefined;
+  readonly allowedIps: readonly Prefix[];
+  /** In the short form. */
+  readonly allowedText: readonly string[];
+  readonly presharedKey: Uint8Array | undefined;
+  readonly persistentKeepalive: number;
+}
+export interface CheckedWireguard {
+  readonly privateKey: Uint8Array;
+  readonly publicKey: string;
+  readonly listenPort: number;
+  readonly address: readonly Address[];
+  readonly device: string | undefined;
+  readonly peers: readonly CheckedPeer[];
+  readonly peersMax: number;
+  readonly rekeyAfterMessages: number;
+  readonly keylog: string | undefined;
+}
+
+const KEYS = {
+  privateKey: "value",
+  listenPort: "value",
+  address: "list",
+  device: "value",
+  peers: "list",
+  peersMax: "value",
+  rekeyAfterMessages: "value",
+  keylog: "value",
+} as const;
+const PEER_KEYS = {
+  publicKey: "value",
+  endpoint: "value",
+  allowedIps: "list",
+  presharedKey: "value",
+  persistentKeepalive: "value",
+} as const;
+
+const KEY_LEN = 32;
+/** Own addresses inside the tunnel. */
+const ADDRESSES_MAX = 8;
+/** Allowed prefixes there is room for, for each peer there may be. */
+const PREFIXES_PER_PEER = 8;
+
+const isSecret = (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === KEY_LEN;
+
+/** What a list of peers is judged by beside itself. */
+export interface PeerSurroundings {
+  /** Base64. */
+  readonly ownKey: string;
+  readonly peersMax: number;
+  /** Families of the underlay addresses. */
+  readonly families: readonly (4 | 6)[];
+}
+
+/** Adds to `problems` what is wrong with the list; the peers that came out right. */
+export function checkPeers(list: unknown, at: string, around: PeerSurroundings, problems: Problems): CheckedPeer[] {
+  if (!Array.isArray(list)) {
+    problems.add(at, list, "a list of peers");
+    return [];
+  }
+  if (list.length > around.peersMax) problems.add(at, `${list.length} peers`, `${around.peersMax} peers (peersMax)`);
+  const owners = new Map<string, string>();
+  const seen = new Set<string>();
+  let prefixes = 0;
+  const peers = list.flatMap((given: PeerSpec, i): CheckedPeer[] => {
+    const key = `${at}[${i}]`;
+    const peer = checkPeer(given, key, around, problems);
+    if (!peer) return [];
+    if (seen.has(peer.publicKey)) problems.add(`${key}.publicKey`, peer.publicKey, "each peer once");
+    seen.add(peer.publicKey);
+    peer.allowedText.forEach((text, j) => {
+      const owner = owners.get(text);
+      if (owner !== undefined && owner !== peer.publicKey) {
+        problems.add(`${key}.allowedIps[${j}]`, text, `a prefix of its own (peer ${owner} has this one)`);
+      }
+      owners.set(text, peer.publicKey);
+    });
+    prefixes += peer.allowedIps.length;
+    return [peer];
+  });
+  const most = PREFIXES_PER_PEER * around.peersMax;
+  if (prefixes > most) problems.add(at, `${prefixes} allowedIps`, `${most} over all peers (8 for each of peersMax)`);
+  return peers;
+}
+
+function checkPeer(given: PeerSpec, at: string, around: PeerSurroundings, problems: Problems): CheckedPeer | undefined {
+  const inside = new Problems(at);
+  const spec = inside.shape(given, PEER_KEYS);
+  const key = typeof spec.publicKey === "string" ? readKey(spec.publicKey) : undefined;
+  // Not shown: it may be somebody's private key.
+  if (!key) inside.add("publicKey", "something else", "32 octets in base64, as `weft pubkey` writes");
+  else if (spec.publicKey === around.ownKey)
+    inside.add("publicKey", spec.publicKey, "another host's key (this is our own)");
+  let endpoint: VtepAddress | undefined;
+  if (spec.endpoint !== undefined) {
+    endpoint = parseVtep(spec.endpoint, 0);
+    if (!endpoint || endpoint.port === 0) inside.add("endpoint", spec.endpoint, "ADDR:PORT or [ADDR]:PORT");
+    else if (!around.families.includes(endpoint.family)) {
+      inside.add(
+        "endpoint",
+        spec.endpoint,
+        `an IPv${around.families.join(" or IPv")} address: there is no other underlay`,
+      );
+    }
+  }
+  const allowedIps: Prefix[] = [];
+  const allowedText: string[] = [];
+  (spec.allowedIps ?? []).forEach((text: unknown, j) => {
+    const prefix = parseCidr(text);
+    if (!prefix || !sameKey(networkKey(prefix), prefix.key)) {
+      inside.add(`allowedIps[${j}]`, text, "a prefix as 10.7.0.2/32, the bits behind it zero");
+    } else if (!allowedText.includes(`${formatAddress(prefix.key)}/${prefix.length}`)) {
+      allowedIps.push(prefix);
+      allowedText.push(`${formatAddress(prefix.key)}/${prefix.length}`);
+    }
+  });
+  if (spec.presharedKey !== undefined && !isSecret(spec.presharedKey))
+    inside.add("presharedKey", "something else", "32 octets");
+  const keepalive = spec.persistentKeepalive ?? 0;
+  if (!Number.isInteger(keepalive) || keepalive < 0 || keepalive > 65_535) {
+    inside.add("persistentKeepalive", keepalive, "seconds, 0 (off) ..65535");
+  }
+  for (const { key: inner, found, allowed } of inside.list)
+    problems.add(inner === "(all)" ? at : `${at}.${inner}`, found, allowed);
+  if (inside.list.length > 0 || !key) return undefined;
+  return {
+    publicKey: spec.publicKey,
+    key,
+    endpoint,
+    allowedIps,
+    allowedText,
+    presharedKey: spec.presharedKey,
+    persistentKeepalive: keepalive,
+  };
+}
+
+/** Adds to `problems` what is wrong; undefined then. */
+export function checkWireguard(
+  given: WireguardSpec,
+  around: { readonly vxlanPort: number; readonly families: readonly (4 | 6)[]; readonly link: Link },
+  problems: Problems,
+): CheckedWireguard | undefined {
+  const inside = new Problems("wireguard");
+  const spec = inside.shape(given, KEYS);
+  if (!isSecret(spec.privateKey)) inside.add("privateKey", "something else", "32 octets");
+  const publicKey = isSecret(spec.privateKey) ? publicKeyText(spec.privateKey) : "";
+  const whole = (
+    key: "listenPort" | "peersMax" | "rekeyAfterMessages",
+    low: number,
+    high: number,
+    preset: number,
+  ): number => {
+    const value = spec[key] ?? preset;
+    if (!Number.isInteger(value) || value < low || value > high)
+      inside.add(key, value, `a whole number, ${low}..${high}`);
+    return value;
+  };
+  const listenPort = whole("listenPort", 1, 65_535, 51_820);
+  if (listenPort === around.vxlanPort)
+    inside.add("listenPort", listenPort, `another port than VXLAN's ${around.vxlanPort}`);
+  const peersMax = whole("peersMax", 1, 4096, 256);
+  const rekeyAfterMessages = whole("rekeyAfterMessages", 1, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  const list: readonly unknown[] = spec.address ?? [];
+  const address: Address[] = [];
+  if (list.length === 0 || list.length > ADDRESSES_MAX) inside.add("address", list, `1..${ADDRESSES_MAX} addresses`);
+  list.forEach((text, i) => {
+    const one = parseAddress(text);
+    if (!one) inside.add(`address[${i}]`, text, "an IPv4 or IPv6 address, without a prefix length");
+    else if (address.some((a) => a.text === one.text)) inside.add(`address[${i}]`, text, "each address once");
+    else if (around.link.underlayInterface(one.text)) {
+      inside.add(`address[${i}]`, text, "an address inside the tunnel, that no interface of this host has");
+    } else address.push(one);
+  });
+  if (spec.device !== undefined && (typeof spec.device !== "string" || !isIfname(spec.device))) {
+    inside.add("device", spec.device, "a device name, 1..15 characters without / : and spaces");
+  }
+  if (spec.keylog !== undefined && (typeof spec.keylog !== "string" || spec.keylog === ""))
+    inside.add("keylog", spec.keylog, "a path");
+  const peers = checkPeers(
+    spec.peers ?? [],
+    "peers",
+    { ownKey: publicKey, peersMax, families: around.families },
+    inside,
+  );
+  for (const { key, found, allowed } of inside.list)
+    problems.add(key === "(all)" ? "wireguard" : `wireguard.${key}`, found, allowed);
+  if (inside.list.length > 0) return undefined;
+  const { privateKey, device, keylog } = spec;
+  return { privateKey, publicKey, listenPort, address, device, peers, peersMax, rekeyAfterMessages, keylog };
+}

@@ -1,0 +1,152 @@
+/**
+ * WireGuard's part of the configuration that workers read: the interface, its peers, their allowed prefixes. Changes are put in
+ * force by Tables.publish(), like all others.
+ */
+import { ENUM, LIMIT } from "../abi/index.js";
+import { Image } from "./image.js";
+import { Indexes } from "./indexes.js";
+import type { SwitchMemory } from "./instance.js";
+import { lengthBits } from "./prefix-lengths.js";
+import type { RouteCells } from "./route-cells.js";
+import type { Key } from "./route-hash.js";
+
+export interface TunnelRow {
+  /** UDP port of VXLAN inside the tunnel. */
+  readonly vxlanPort: number;
+  /** Own addresses inside the tunnel; VXLAN is sent from the first of each family. */
+  readonly addresses: readonly { readonly family: 4 | 6; readonly key: Key }[];
+  /** 32 octets. */
+  readonly mac1Key: Uint8Array;
+  /** Messages under one key after which the key is told to be worn. */
+  readonly rekeyAfter: bigint;
+}
+export interface EndpointRow {
+  readonly family: 4 | 6;
+  readonly key: Key;
+  readonly port: number;
+  /** Address of ours to send from. */
+  readonly local?: Key | undefined;
+}
+export interface AllowedRow {
+  readonly family: 4 | 6;
+  /** Masked to the length. */
+  readonly key: Key;
+  readonly length: number;
+}
+
+const { ROUTE, KIND, PEER } = ENUM;
+const MOST_MESSAGES = 2n ** 60n;
+const NO_ADDRESS = new Uint8Array(16);
+
+const allowedTag = ({ family, length }: AllowedRow): number =>
+  (((family === 4 ? ROUTE.PEER4 : ROUTE.PEER6) << 24) | (length << 16)) >>> 0;
+
+/** Sixteen octets of an address. */
+export function octetsOf(key: Key): Uint8Array {
+  const out = new Uint8Array(16);
+  const view = new DataView(out.buffer);
+  for (const [i, word] of key.entries()) view.setUint32(4 * i, word);
+  return out;
+}
+
+export class TunnelTables {
+  /** To be published with the other tables. */
+  readonly images: readonly Image[];
+  readonly #tunnel: Image;
+  readonly #peers: Image;
+  readonly #routes: RouteCells;
+  readonly #indexes: Indexes;
+  readonly #allowed = new Map<number, readonly AllowedRow[]>();
+
+  constructor(memory: SwitchMemory, routes: RouteCells) {
+    this.#tunnel = new Image(memory, "TUNNEL");
+    this.#peers = new Image(memory, "PEERS");
+    this.#routes = routes;
+    this.#indexes = new Indexes(memory.plan.sizes.peersMax ?? 0);
+    this.images = [this.#tunnel, this.#peers];
+  }
+
+  /** Switches WireGuard on. Once. */
+  start({ vxlanPort, addresses, mac1Key, rekeyAfter }: TunnelRow): void {
+    const source = (family: 4 | 6): Uint8Array => {
+      const first = addresses.find((a) => a.family === family);
+      return first ? octetsOf(first.key) : NO_ADDRESS;
+    };
+    for (const { key } of addresses) this.#routes.set((ROUTE.TUNNEL << 24) >>> 0, key, 1, 0);
+    this.#tunnel.put(0, {
+      isOn: 1,
+      vxlanPort,
+      mac1Key,
+      rekeyAfter: rekeyAfter < MOST_MESSAGES ? rekeyAfter : MOST_MESSAGES,
+      source4: source(4),
+      source6: source(6),
+    });
+  }
+  /** The port that is the TUN device. */
+  setDevice(port: number): void {
+    this.#tunnel.put(0, { device: port + 1 });
+  }
+  /** What cookies are made with: 32 octets. */
+  setCookieSecret(secret: Uint8Array): void {
+    this.#tunnel.put(0, { cookieSecret: secret });
+  }
+
+  /** @returns the peer's index, or undefined when there is no room. */
+  addPeer(): number | undefined {
+    const taken = this.#indexes.take();
+    if (!taken) return undefined;
+    this.#peers.clear(taken.index);
+    this.#peers.put(taken.index, { flags: PEER.USED });
+    return taken.index;
+  }
+  /** Where data for the peer goes, and the tunnel's MTU that way; undefined: nobody knows. */
+  setEndpoint(index: number, endpoint: EndpointRow | undefined, mtu: number): void {
+    this.#peers.put(index, {
+      mtu,
+      family: endpoint?.family ?? 4,
+      port: endpoint?.port ?? 0,
+      addr: endpoint ? octetsOf(endpoint.key) : NO_ADDRESS,
+      local: endpoint?.local ? octetsOf(endpoint.local) : NO_ADDRESS,
+    });
+  }
+  /** Slot of the key that seals for the peer. */
+  setSendSlot(index: number, slot: number | undefined): void {
+    this.#peers.put(index, { sendKey: slot === undefined ? 0 : slot + 1 });
+  }
+  /** Takes a peer and its prefixes out; releasePeer() follows when that is in force. */
+  removePeer(index: number): void {
+    this.setAllowed(index, []);
+    this.#peers.clear(index);
+  }
+  releasePeer(index: number): void {
+    this.#indexes.release(index);
+  }
+
+  /** Puts all allowed prefixes of a peer in place of those it has. No two peers may have the same one. */
+  setAllowed(index: number, rows: readonly AllowedRow[]): void {
+    for (const row of this.#allowed.get(index) ?? []) this.#routes.delete(allowedTag(row), row.key);
+    for (const row of rows) this.#routes.set(allowedTag(row), row.key, ((KIND.L3PEER << 24) | index) >>> 0, 0);
+    if (rows.length > 0) this.#allowed.set(index, rows);
+    else this.#allowed.delete(index);
+    const all = [...this.#allowed.values()].flat();
+    const counts = (family: 4 | 6): number[] => {
+      const out = new Array<number>(LENGTHS).fill(0);
+      for (const row of all) if (row.family === family) out[row.length] = 1;
+      return out;
+    };
+    const v6 = counts(6);
+    this.#tunnel.put(0, {
+      v4Lens: lengthBits(counts(4), 0),
+      v6Lens0: lengthBits(v6, 0),
+      v6Lens1: lengthBits(v6, 64),
+      v6Lens2: lengthBits(v6, 128),
+    });
+  }
+  /** How many prefixes there is room for, over all peers. */
+  static prefixesMax(peersMax: number): number {
+    return LIMIT.PREFIXES_PER_PEER * peersMax;
+  }
+}
+
+/** Prefix lengths of IPv6, and more than there are of IPv4. */
+const LENGTHS = 129;
