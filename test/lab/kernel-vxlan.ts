@@ -5,6 +5,8 @@ import type { Namespace } from "./namespace.js";
 export interface KernelVxlan {
   /** Underlay addresses that unknown destinations are flooded to. */
   readonly peers: readonly string[];
+  /** An address of the host to run on, as that of a tunnel; default: the underlay's, bound to its device. */
+  readonly local?: string;
   readonly vni?: number;
   readonly ip?: readonly string[];
   readonly mac?: string;
@@ -25,9 +27,8 @@ export async function kernelVxlan(lab: Lab, host: Host, spec: KernelVxlan): Prom
   const family = spec.peers[0]?.includes(":") ? 6 : 4;
   const container = await lab.container(spec.label ?? `kernel${vni}`);
   const device = `vx${vni}`;
-  await host.run(
-    `ip link add ${device} type vxlan id ${vni} local ${host.address(family)} dev ${host.device} dstport ${spec.port ?? 4789}`,
-  );
+  const at = spec.local === undefined ? `${host.address(family)} dev ${host.device}` : spec.local;
+  await host.run(`ip link add ${device} type vxlan id ${vni} local ${at} dstport ${spec.port ?? 4789}`);
   await host.run(`ip link set ${device} netns ${container.name} name eth0`);
   if (spec.mac !== undefined) await container.run(`ip link set eth0 address ${spec.mac}`);
   await container.run(`ip link set eth0 mtu ${spec.mtu ?? (family === 4 ? 1450 : 1430)}`);

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { fileURLToPath } from "node:url";
-import type { Counters, FdbEntry, NetworkInfo, PortInfo } from "@weft/control";
+import type { Counters, FdbEntry, NetworkInfo, PeerInfo, PortInfo, WireguardInfo } from "@weft/control";
 import type { Job } from "./job.js";
 import type { Host, Lab } from "./lab.js";
 import type { Namespace, Outcome } from "./namespace.js";
@@ -140,6 +140,18 @@ export class Weft {
   /** What `weft status fdb --json` prints. */
   async fdb(): Promise<FdbEntry[]> {
     return (await this.get("/v1/fdb")) as FdbEntry[];
+  }
+
+  /** What `weft status peers --json` prints. */
+  async wireguard(): Promise<WireguardInfo> {
+    return (await this.get("/v1/peers")) as WireguardInfo;
+  }
+
+  /** The only WireGuard peer there is. */
+  async peer(): Promise<PeerInfo> {
+    const [first, ...more] = (await this.wireguard()).peers;
+    if (first === undefined || more.length > 0) throw new Error(`${this.host.label} has not one WireGuard peer`);
+    return first;
   }
 
   /** GET of the API over the control socket. */

@@ -56,13 +56,15 @@ async function scene(t: Test, disabled: string, offloads: boolean, brief: boolea
   const [hostA, hostB, hostK] = await lab.hosts("hostA", "hostB", "hostK");
   for (const host of [hostA, hostB, hostK]) await host.offloads(offloads);
   const env = { WEFT_DISABLE: disabled };
-  const wefts = [
-    await Weft.up(lab, hostA, { env, vteps: [hostB.v4, hostK.v4] }),
-    await Weft.up(lab, hostB, { env, vteps: [hostA.v4, hostK.v4] }),
-  ] as const;
+  const wefts = await Promise.all([
+    Weft.up(lab, hostA, { env, vteps: [hostB.v4, hostK.v4] }),
+    Weft.up(lab, hostB, { env, vteps: [hostA.v4, hostK.v4] }),
+  ]);
   const [a, b] = [await lab.container("a"), await lab.container("b")];
-  await wefts[0].attach(a, { ip: ["10.8.0.1/24", "fd00::1/64"] });
-  await wefts[1].attach(b, { ip: ["10.8.0.2/24", "fd00::2/64"] });
+  await Promise.all([
+    wefts[0].attach(a, { ip: ["10.8.0.1/24", "fd00::1/64"] }),
+    wefts[1].attach(b, { ip: ["10.8.0.2/24", "fd00::2/64"] }),
+  ]);
   const k = await kernelVxlan(lab, hostK, {
     peers: [hostA.v4, hostB.v4],
     ip: ["10.8.0.3/24", "fd00::3/64"],

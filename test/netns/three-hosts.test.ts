@@ -33,8 +33,7 @@ async function scene(t: Test, network: object = {}): Promise<Scene> {
         networks: [{ name: "blue", vni: 42, vteps: peers.map((peer) => peer.v4), ...network }],
       },
     });
-  const a = await up(hostA, [hostB, hostK]);
-  const b = await up(hostB, [hostA, hostK]);
+  const [a, b] = await Promise.all([up(hostA, [hostB, hostK]), up(hostB, [hostA, hostK])]);
   const [a1, a2, b1] = [await lab.container("a1"), await lab.container("a2"), await lab.container("b1")];
   await a.attach(a1, { network: "blue", id: "a1", ip: ["10.8.0.1/24"] });
   await a.attach(a2, { network: "blue", id: "a2", ip: ["10.8.0.2/24"] });

@@ -1173,9 +1173,9 @@ t.test("control socket", async (t) => {
 /** One weft command, as a user starts it. */
 function weft(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    // Without the test runner's own preloads.
-    const env = { ...process.env, NODE_OPTIONS: "" };
-    execFile(process.execPath, [WEFT, ...args], { encoding: "utf8", env }, (error, stdout, stderr) => {
+    // Without the test runner's own preloads, which it puts back into whatever environment it is given.
+    const command = ["-u", "NODE_OPTIONS", process.execPath, WEFT, ...args];
+    execFile("env", command, { encoding: "utf8" }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
     });
   });

@@ -120,8 +120,9 @@ t.test("every command of the program has a description and help", async (t) => {
 t.test("the program as it is started", async (t) => {
   const start = (...args: string[]) =>
     new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-      const env = { ...process.env, NODE_OPTIONS: "" };
-      execFile(process.execPath, [WEFT, ...args], { encoding: "utf8", env }, (error, stdout, stderr) =>
+      // Without the test runner's own preloads, which it puts back into whatever environment it is given.
+      const command = ["-u", "NODE_OPTIONS", process.execPath, WEFT, ...args];
+      execFile("env", command, { encoding: "utf8" }, (error, stdout, stderr) =>
         resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
       );
     });

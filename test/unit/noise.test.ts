@@ -20,7 +20,7 @@ import {
   writeMacs,
 } from "../../packages/control/src/wireguard/noise/macs.js";
 import { INITIATION, RESPONSE, typeOf } from "../../packages/control/src/wireguard/noise/messages.js";
-import { dh, type KeyPair, keyPair } from "../../packages/control/src/wireguard/noise/primitives.js";
+import { dh, ephemeralPair, type KeyPair, keyPair } from "../../packages/control/src/wireguard/noise/primitives.js";
 
 const pair = (): KeyPair => keyPair(randomBytes(32));
 const NO_PSK = Buffer.alloc(32);
@@ -132,4 +132,13 @@ t.test("macs and cookies", async (t) => {
   writeMacs(message, key1, cookie);
   t.ok(isMac1Right(message, key1) && isMac2Right(message, cookie));
   t.notOk(isMac2Right(message, cookieOf(randomBytes(32), address, 51820)), "the secret has changed");
+});
+
+t.test("both ways to make a key pair agree", async (t) => {
+  for (let i = 0; i < 50; i++) {
+    const raw = randomBytes(32);
+    const [a, b, other] = [keyPair(raw), ephemeralPair(raw), pair()];
+    t.same(a.public, b.public);
+    t.same(dh(a, other.public), dh(b, other.public));
+  }
 });

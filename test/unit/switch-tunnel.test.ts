@@ -1,91 +1,26 @@
 /** Frames through the WireGuard tunnel: sealed by the switch and opened by node:crypto, and the other way round. */
-import { ENUM } from "@weft/dataplane-wasm/abi";
-import t, { type Test } from "tap";
-import { ip, ipv4, ipv6, mac, PROTO, udp, vxlan } from "../frames/build.js";
+import t from "tap";
+import { ipv4, ipv6, mac, PROTO, vxlan } from "../frames/build.js";
 import { content, type Packet, packetFrame, superFrame } from "../frames/super.js";
-import { type Build, datagramsOf, macKey, type Sent } from "../models/rig.js";
+import { type Build, datagramsOf } from "../models/rig.js";
 import { segment } from "../models/segment.js";
-import { opened, type Remote, type Session, sealed, TunnelRig } from "../models/tunnel-rig.js";
+import { opened, type Remote, sealed, TunnelHost } from "../models/tunnel-rig.js";
 
 const BUILDS: readonly Build[] = ["debug", "release"];
-const { ENCRYPTED } = ENUM.NETWORK;
-
-/** One container (mac 1), and mac 9 behind a VTEP inside the tunnel. */
-class Host extends TunnelRig {
-  readonly self: string;
-  readonly other: string;
-  readonly net = this.network({ mtu: 1390, flags: ENCRYPTED });
-  readonly a = this.port(this.net, mac(1));
-  readonly index: number;
-  readonly vtepIndex: number;
-  readonly keys: Session;
-
-  private constructor(build: Build, self: string, other: string) {
-    super(build, [self]);
-    this.features(64, 3);
-    this.self = self;
-    this.other = other;
-    this.index = this.peer([`${other}/${other.includes(":") ? 128 : 32}`], "192.0.2.2");
-    this.vtepIndex = this.tunnelVtep(this.net, other, this.index);
-    const target = { kind: "vtep", index: this.vtepIndex } as const;
-    this.tables.setRoute(this.net, { kind: "mac", length: 0, key: macKey(mac(9)) }, target, true);
-    this.keys = this.session(this.index, 7);
-  }
-  static async open(build: Build, is6 = false): Promise<Host> {
-    const h = is6 ? new Host(build, "fd07::1", "fd07::2") : new Host(build, "10.7.0.1", "10.7.0.2");
-    await h.commit();
-    return h;
-  }
-  send(...frames: { frame: Buffer; vnet?: object }[]): Remote[] {
-    return this.egress(frames.map((f) => ({ port: this.a, ...f }))).filter((s): s is Remote => s.kind !== "port");
-  }
-  /** The VXLAN that a sent message carries; throws when anything about it is wrong. */
-  inside(message: Buffer): { counter: bigint; payload: Buffer } {
-    const { counter, plain } = opened(this.keys.out, message);
-    const is4 = this.other.includes(".");
-    const total = is4 ? plain.readUInt16BE(2) : 40 + plain.readUInt16BE(4);
-    const head = is4 ? 20 : 40;
-    const port = plain.readUInt16BE(head);
-    const payload = plain.subarray(head + 8, total);
-    const transport = udp({ src: port, dst: 4789, payload });
-    const flow = is4 ? 0 : plain.readUInt32BE(0) & 0xf_ffff;
-    const common = { src: this.self, dst: this.other, protocol: PROTO.udp, payload: transport };
-    const want = is4
-      ? ipv4({ ...common, id: 0, fragment: 0x4000, sum: "asis" })
-      : ipv6({ ...common, flow, sum: "full" });
-    if (is4) want.writeUInt16BE(0, 26);
-    if (!plain.subarray(0, total).equals(want))
-      throw new Error(`inner headers ${plain.toString("hex", 0, 60)}, not ${want.toString("hex", 0, 60)}`);
-    if (plain.subarray(total).some((octet) => octet !== 0)) throw new Error("padding that is not zero");
-    if (port < 49_152) throw new Error(`source port ${port}`);
-    return { counter, payload };
-  }
-  /** A frame of the other side as it arrives: VXLAN, UDP and IP around it, sealed. */
-  arriving(frame: Uint8Array, counter: bigint, over: { src?: string; dst?: string; port?: number } = {}): Buffer {
-    const payload = udp({ src: 50_000, dst: over.port ?? 4789, payload: vxlan(42, frame) });
-    const { src = this.other, dst = this.self } = over;
-    const packet = dst.includes(":")
-      ? ipv6({ src, dst, protocol: PROTO.udp, payload, sum: "full" })
-      : ipv4({ src, dst, protocol: PROTO.udp, payload, sum: "full" });
-    return sealed(this.keys.in, counter, packet);
-  }
-  receive(...payloads: readonly Buffer[]): Sent[] {
-    return this.ingress(payloads.map((payload) => ({ address: "192.0.2.2", payload, wireguard: { port: 51_820 } })));
-  }
-  isLawful(t: Test): void {
-    t.same([this.missing("egress"), this.missing("ingress")], [0, 0], "the law holds");
-  }
-}
+/** Octets of payload: every padding, both ends, and around where the tunnel's MTU ends it. The long form takes all. */
+const LENGTHS = Array.from({ length: 1401 }, (_, i) => i).filter(
+  (n) => process.env.WEFT_TEST_LONG === "1" || n < 66 || n % 97 === 0 || n > 1300,
+);
 
 const back = (given: Packet): Buffer => packetFrame({ srcMac: mac(9), dstMac: mac(1), ...given });
 
 for (const build of BUILDS) {
   for (const is6 of [false, true]) {
     t.test(`${build}: frames of all lengths to ${is6 ? "an IPv6" : "an IPv4"} tunnel address`, async (t) => {
-      const h = await Host.open(build, is6);
+      const h = await TunnelHost.open(build, is6);
       let counter = 0n;
       const wrong: string[] = [];
-      for (let length = 0; length <= 1400; length++) {
+      for (const length of LENGTHS) {
         const frame = packetFrame({ protocol: "udp", payload: content(length, length) });
         const [sent, more] = h.send({ frame });
         if (!sent || more) throw new Error("not one operation");
@@ -103,7 +38,7 @@ for (const build of BUILDS) {
     });
 
     t.test(`${build}: super-frames to ${is6 ? "an IPv6" : "an IPv4"} tunnel address`, async (t) => {
-      const h = await Host.open(build, is6);
+      const h = await TunnelHost.open(build, is6);
       for (const [length, gsoSize, sends] of [
         [60_000, 1300, 2],
         [4500, 1000, 1],
@@ -141,9 +76,9 @@ for (const build of BUILDS) {
     });
 
     t.test(`${build}: frames from ${is6 ? "an IPv6" : "an IPv4"} tunnel address`, async (t) => {
-      const h = await Host.open(build, is6);
+      const h = await TunnelHost.open(build, is6);
       const wrong: number[] = [];
-      for (let length = 0; length <= 1400; length++) {
+      for (const length of LENGTHS) {
         const frame = back({ protocol: "udp", payload: content(length, length) });
         const [got, more] = h.receive(h.arriving(frame, BigInt(length)));
         if (more || got?.kind !== "port" || got.port !== h.a || !got.frame.equals(frame)) wrong.push(length);
@@ -155,7 +90,7 @@ for (const build of BUILDS) {
   }
 
   t.test(`${build}: a run of TCP in one buffer becomes a super-frame`, async (t) => {
-    const h = await Host.open(build);
+    const h = await TunnelHost.open(build);
     const frames = [0, 1, 2, 3].map((i) =>
       back({ payload: content(1000, i), id: i + 1, tcp: { seq: 1 + 1000 * i, flags: 16 } }),
     );
@@ -171,7 +106,7 @@ for (const build of BUILDS) {
   });
 
   t.test(`${build}: what is not taken`, async (t) => {
-    const h = await Host.open(build);
+    const h = await TunnelHost.open(build);
     const frame = back({});
     const counted = (name: string, ...payloads: Buffer[]): void => {
       const before = h.drops();
@@ -198,22 +133,22 @@ for (const build of BUILDS) {
     counted("allowed_ips", h.arriving(frame, 9003n, { src: "10.7.0.3" }));
     counted("tunnel_address", h.arriving(frame, 9004n, { dst: "10.7.0.9" }));
     counted("tunnel_protocol", h.arriving(frame, 9005n, { port: 53 }));
-    counted("tunnel_packet", sealed(h.keys.in, 9006n, content(64)));
+    counted("tunnel_packet", sealed(h.session.in, 9006n, content(64)));
     counted("wireguard_message", Buffer.alloc(31, 4), Buffer.alloc(0), Buffer.alloc(148));
     const clear = h.ingress([{ address: "192.0.2.2", payload: vxlan(42, frame) }]);
     t.same(clear, []);
     t.equal(h.drops()["ingress/plaintext_refused"], 1);
     const keepalives = h.counter("keepalives");
-    t.same(h.receive(sealed(h.keys.in, 9007n, Buffer.alloc(0))), []);
+    t.same(h.receive(sealed(h.session.in, 9007n, Buffer.alloc(0))), []);
     t.equal(h.counter("keepalives"), keepalives + 1);
-    h.slots.retire(h.keys.slot);
+    h.slots.retire(h.session.slot);
     counted("key_expired", h.arriving(frame, 9008n));
     h.isLawful(t);
   });
 
   t.test(`${build}: an echo request is answered`, async (t) => {
     for (const is6 of [false, true]) {
-      const h = await Host.open(build, is6);
+      const h = await TunnelHost.open(build, is6);
       const payload = Buffer.concat([Buffer.from([is6 ? 128 : 8, 0, 0, 0, 1, 2, 3, 4]), content(56)]);
       const common = {
         src: h.other,
@@ -223,9 +158,9 @@ for (const build of BUILDS) {
         sum: "full" as const,
       };
       const packet = is6 ? ipv6(common) : ipv4(common);
-      const [sent] = h.receive(sealed(h.keys.in, 0n, packet)).filter((s): s is Remote => s.kind === "peer");
+      const [sent] = h.receive(sealed(h.session.in, 0n, packet)).filter((s): s is Remote => s.kind === "peer");
       if (!sent) throw new Error("no answer");
-      const { plain } = opened(h.keys.out, sent.payload);
+      const { plain } = opened(h.session.out, sent.payload);
       const reply = Buffer.from(payload);
       reply[0] = is6 ? 129 : 0;
       const want = { ...common, src: h.self, dst: h.other, payload: reply };
@@ -236,7 +171,7 @@ for (const build of BUILDS) {
   });
 
   t.test(`${build}: without a key, without an endpoint, without a peer`, async (t) => {
-    const h = await Host.open(build);
+    const h = await TunnelHost.open(build);
     const frame = packetFrame({});
     h.tables.tunnel.setSendSlot(h.index, undefined);
     await h.commit();
@@ -244,7 +179,7 @@ for (const build of BUILDS) {
     t.equal(h.drops()["egress/no_session"], 1);
     const events = h.reader.events().filter((e) => e.kind === "no_session");
     t.equal(events.length, 1, "the main thread is asked for one");
-    h.tables.tunnel.setSendSlot(h.index, h.keys.slot);
+    h.tables.tunnel.setSendSlot(h.index, h.session.slot);
     h.tables.tunnel.setEndpoint(h.index, undefined, 1440);
     await h.commit();
     t.same(h.send({ frame }), []);
@@ -254,6 +189,5 @@ for (const build of BUILDS) {
     t.same(h.send({ frame }, superFrame({})), []);
     t.equal(h.drops()["egress/no_session"], 1 + 1 + 5);
     h.isLawful(t);
-    t.ok(ip("10.7.0.1"));
   });
 }

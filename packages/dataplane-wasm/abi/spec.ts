@@ -263,10 +263,18 @@ export const drops = [
   ["key_expired", "ingress", "WireGuard data under a key that is older than 180 s, or is being wiped"],
   ["auth_failed", "ingress", "WireGuard data whose tag is wrong"],
   ["replay", "ingress", "WireGuard data whose counter was seen before, or is too old to tell"],
-  ["tunnel_packet", "ingress", "authenticated data that is no whole IP packet, or VXLAN in fragments"],
+  [
+    "tunnel_packet",
+    "ingress",
+    "authenticated data that is no whole IP packet, or one whose IPv6 addresses pass for IPv4 ones",
+  ],
   ["allowed_ips", "ingress", "packet inside the tunnel whose source is not in the peer's allowedIps"],
   ["tunnel_address", "ingress", "packet inside the tunnel for an address that is not ours"],
-  ["tunnel_protocol", "ingress", "packet inside the tunnel for us that is neither VXLAN nor an echo request"],
+  [
+    "tunnel_protocol",
+    "ingress",
+    "packet inside the tunnel for us that is neither VXLAN in one piece nor an echo request",
+  ],
 ] as const;
 
 /** Plain counters of a worker: [name, help]. `_egress` and `_ingress` make up the law of the data path. */

@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0xfb5a60c1;
+@inline export const ABI_HASH: u32 = 0x94e892d9;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -423,7 +423,7 @@
 /** WireGuard data whose counter was seen before, or is too old to tell */
 // @ts-ignore: decorator
 @inline export const DROP_REPLAY: u32 = 0x2a;
-/** authenticated data that is no whole IP packet, or VXLAN in fragments */
+/** authenticated data that is no whole IP packet, or one whose IPv6 addresses pass for IPv4 ones */
 // @ts-ignore: decorator
 @inline export const DROP_TUNNEL_PACKET: u32 = 0x2b;
 /** packet inside the tunnel whose source is not in the peer's allowedIps */
@@ -432,7 +432,7 @@
 /** packet inside the tunnel for an address that is not ours */
 // @ts-ignore: decorator
 @inline export const DROP_TUNNEL_ADDRESS: u32 = 0x2d;
-/** packet inside the tunnel for us that is neither VXLAN nor an echo request */
+/** packet inside the tunnel for us that is neither VXLAN in one piece nor an echo request */
 // @ts-ignore: decorator
 @inline export const DROP_TUNNEL_PROTOCOL: u32 = 0x2e;
 /** frames read from ports */

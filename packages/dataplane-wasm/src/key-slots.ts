@@ -80,9 +80,10 @@ export class KeySlots {
     this.#setState(slot, KEY.RETIRING);
   }
 
-  /** Forgets the keys. The slot is retired, and no worker can still be at it. */
+  /** Forgets the keys. No worker can still be at the slot; nothing happens when it is not retired. */
   wipe(slot: number): void {
     const at = this.#at(slot);
+    if (Atomics.load(this.#words, (at + field("state")) >>> 2) !== KEY.RETIRING) return;
     this.#octets.fill(0, at, at + SIZE);
     this.#free.push(slot);
   }

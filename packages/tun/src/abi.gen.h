@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0xfb5a60c1u
+#define WEFT_ABI_HASH 0x94e892d9u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -291,13 +291,13 @@
 #define WEFT_DROP_AUTH_FAILED 0x29u
 /* WireGuard data whose counter was seen before, or is too old to tell */
 #define WEFT_DROP_REPLAY 0x2au
-/* authenticated data that is no whole IP packet, or VXLAN in fragments */
+/* authenticated data that is no whole IP packet, or one whose IPv6 addresses pass for IPv4 ones */
 #define WEFT_DROP_TUNNEL_PACKET 0x2bu
 /* packet inside the tunnel whose source is not in the peer's allowedIps */
 #define WEFT_DROP_ALLOWED_IPS 0x2cu
 /* packet inside the tunnel for an address that is not ours */
 #define WEFT_DROP_TUNNEL_ADDRESS 0x2du
-/* packet inside the tunnel for us that is neither VXLAN nor an echo request */
+/* packet inside the tunnel for us that is neither VXLAN in one piece nor an echo request */
 #define WEFT_DROP_TUNNEL_PROTOCOL 0x2eu
 /* frames read from ports */
 #define WEFT_COUNT_IN_EGRESS 0x0u

@@ -1,7 +1,7 @@
 /** The Dataplane class: wiring and life cycle. What it does is in the files beside it. */
 import { createMemory, type EntryEvent, loadModule, type MemorySizes, type RefusedEvent } from "@weft/dataplane-wasm";
 import { ABI_HASH, counterCell } from "@weft/dataplane-wasm/abi";
-import { kernelLink } from "@weft/tun";
+import { kernelLink, type Link } from "@weft/tun";
 import { formatAddress } from "./address.js";
 import { Core, closedError } from "./core.js";
 import type { HostEvents } from "./host.js";
@@ -34,6 +34,7 @@ import type {
   WireguardInfo,
 } from "./types.js";
 import { watchUnderlay } from "./watch-underlay.js";
+import { WireguardSockets } from "./wireguard-sockets.js";
 
 /** Milliseconds between two looks at the workers' event rings. */
 const EVENTS_MS = 200;
@@ -84,7 +85,9 @@ export class Dataplane implements DataplaneApi {
       coalesceUdp: has.coalesceUdp,
       vnetHdr: has.vnetHdr,
     });
-    const core = new Core(link, checked, memory, new Sockets(link, checked));
+    // First: their port may lie where the other sockets' ports are taken from.
+    const wireguard = openWireguard(link, checked);
+    const core = new Core(link, checked, memory, openSockets(link, checked, wireguard));
     try {
       const dataplane = new Dataplane(core);
       const events = dataplane.#hostEvents();
@@ -96,7 +99,9 @@ export class Dataplane implements DataplaneApi {
         core.hosts.push(host);
         for (const order of core.sockets.ordersFor(worker)) await host.send(order);
       }
-      if (checked.wireguard) core.tunnel = await Tunnel.start(core, checked.wireguard, dataplane.#nowMs);
+      if (checked.wireguard && wireguard) {
+        core.tunnel = await Tunnel.start(core, checked.wireguard, wireguard, dataplane.#nowMs);
+      }
       dataplane.#every(EVENTS_MS, () => dataplane.#drainEvents());
       dataplane.#every(WATCH_MS, () => dataplane.#ports.watch());
       dataplane.#every(WATCH_MS, watchUnderlay(core));
@@ -105,6 +110,7 @@ export class Dataplane implements DataplaneApi {
       await core.tunnel?.close();
       await Promise.allSettled(core.hosts.map((h) => h.stop()));
       core.sockets.close();
+      wireguard?.close();
       throw error;
     }
   }
@@ -266,6 +272,20 @@ export class Dataplane implements DataplaneApi {
     const network = this.#core.networks.get(name);
     if (network) return network;
     throw new InvalidInput("network", [{ key: "network", found: name, allowed: "the name of a network that was set" }]);
+  }
+}
+
+function openWireguard(link: Link, { underlay, workers, wireguard }: Options): WireguardSockets | undefined {
+  const families = underlay.map((u) => u.family);
+  return wireguard && new WireguardSockets(link, families, wireguard.listenPort, workers);
+}
+
+function openSockets(link: Link, options: Options, wireguard: WireguardSockets | undefined): Sockets {
+  try {
+    return new Sockets(link, options);
+  } catch (error) {
+    wireguard?.close();
+    throw error;
   }
 }
 

@@ -4,8 +4,11 @@ import type { Link, UdpSocket } from "@weft/tun";
 import type { Order } from "./host.js";
 import type { Options } from "./options.js";
 
-/** RFC 7348 §5 recommends source ports of the dynamic range. */
-const SOURCE_RANGE = [49_152, 65_535] as const;
+/**
+ * RFC 7348 §5 recommends source ports of the dynamic range, from 49,152 on. WireGuard's usual 51,820 lies in it, and whoever starts
+ * later with that port must not find it taken.
+ */
+const SOURCE_RANGE = [52_000, 65_535] as const;
 /** A burst of 64 KiB sends from several peers: what is not asked for is lost before weft can count it. */
 const RECEIVE_BUFFER = 8 << 20;
 const SEND_BUFFER = 4 << 20;

@@ -24,7 +24,7 @@ import { InvalidInput, Problems } from "./invalid.js";
 import { TunnelDevice } from "./tunnel-device.js";
 import type { PeerInfo, PeerSpec, Traffic, WireguardCounters, WireguardInfo } from "./types.js";
 import { type CheckedPeer, type CheckedWireguard, checkPeers } from "./wireguard-check.js";
-import { WireguardSockets } from "./wireguard-sockets.js";
+import type { WireguardSockets } from "./wireguard-sockets.js";
 
 /** Octets that WireGuard adds to a packet: outer IP and UDP, head, tag (WireGuard paper §5.4.6). */
 export const TUNNEL_OVERHEAD = { 4: 60, 6: 80 } as const;
@@ -98,14 +98,17 @@ export class Tunnel {
     });
   }
 
-  /** Opens the sockets and writes the tables; the workers run already. @throws the system error; nothing stays then */
-  static async start(core: Core, spec: CheckedWireguard, nowMs: () => number): Promise<Tunnel> {
-    const { link, options, tables, hosts } = core;
-    const families = options.underlay.map((u) => u.family);
-    const box = await cookieSeal();
-    const sockets = new WireguardSockets(link, families, spec.listenPort, options.workers);
+  /** Writes the tables and hands out the sockets; the workers run already. @throws the system error; all is closed then */
+  static async start(
+    core: Core,
+    spec: CheckedWireguard,
+    sockets: WireguardSockets,
+    nowMs: () => number,
+  ): Promise<Tunnel> {
+    const { options, tables, hosts } = core;
     let tunnel: Tunnel | undefined;
     try {
+      const box = await cookieSeal();
       tables.tunnel.start({
         vxlanPort: options.vxlanPort,
         addresses: spec.address,

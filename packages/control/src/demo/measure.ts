@@ -30,6 +30,9 @@ export interface TransferLine {
 
 export interface HostLine {
   readonly host: string;
+  /** WireGuard data messages. */
+  readonly sealed: number;
+  readonly opened: number;
   readonly framesPerBatch: { readonly egress: number; readonly ingress: number };
   /** Reasons with a count above zero, of weft and of the kernel in front of it. */
   readonly drops: readonly { readonly where: string; readonly count: number; readonly help: string }[];
@@ -119,8 +122,11 @@ async function counted(world: World, host: DemoHost): Promise<HostLine> {
     { where: "kernel tap_ring", count: counters.kernelDrops.tap_ring, help: "a container's queue was full" },
     { where: "kernel udp_rcvbuf", count: counters.kernelDrops.udp_rcvbuf, help: "the socket's buffer was full" },
   ];
+  const other = (name: string): number => counters.other.find((c) => c.name === name)?.count ?? 0;
   return {
     host: host.name,
+    sealed: other("sealed"),
+    opened: other("opened"),
     framesPerBatch: { egress: mean("egress"), ingress: mean("ingress") },
     drops: drops.filter((d) => d.count > 0),
     metrics,

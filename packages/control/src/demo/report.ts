@@ -5,12 +5,12 @@ import type { World } from "./world.js";
 /** The picture, before anything runs. */
 export function opening(): string {
   return `
-  weft demo: two hosts on this machine, a container on each, one network
+  weft demo: two hosts on this machine, a container on each, one encrypted network
 
       web 10.8.0.1                          db 10.8.0.2
            │                                     │
     ┌──────┴──────┐                       ┌──────┴──────┐
-    │   host-a    │   VXLAN, VNI 42       │   host-b    │
+    │   host-a    │ VXLAN, in WireGuard   │   host-b    │
     │   weft up   ├───────────────────────┤   weft up   │
     └─────────────┘                       └─────────────┘
       192.0.2.1           underlay            192.0.2.2
@@ -37,6 +37,9 @@ export function table(result: Result): string {
     ]);
   }
   for (const h of result.hosts) {
+    rows.push([`WireGuard messages, ${h.host}`, `${h.sealed} / ${h.opened}`, "sealed / opened"]);
+  }
+  for (const h of result.hosts) {
     if (h.drops.length === 0) rows.push([`drops, ${h.host}`, "none", ""]);
     for (const d of h.drops) rows.push([`drops, ${h.host}: ${d.where}`, `${d.count}`, d.help]);
   }
@@ -58,6 +61,7 @@ export function playground(enter: string, node: string, weft: string, world: Wor
     demo ip netns exec ${b.container.name} ip addr
     weft status --socket ${a.socket}
     weft status fdb --socket ${a.socket}
+    weft status peers --socket ${a.socket}
     demo ip netns exec ${a.name} node -e 'fetch("http://127.0.0.1:6782/metrics").then(r => r.text()).then(console.log)'
     demo ip netns add extra
     weft attach extra --network blue --ip 10.8.0.3/24 --socket ${a.socket}

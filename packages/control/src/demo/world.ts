@@ -4,8 +4,10 @@
  * Uses the commands that anybody would type (`ip`, `nsenter`, `weft`), so it can be followed and repeated by hand.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { promisify } from "node:util";
+import { clamp, publicKeyText } from "../wireguard/key.js";
 
 const execute = promisify(execFile);
 
@@ -13,6 +15,8 @@ export interface DemoHost {
   readonly name: string;
   /** Underlay address. */
   readonly underlay: string;
+  /** Address inside the WireGuard tunnel. */
+  readonly tunnel: string;
   readonly socket: string;
   readonly container: { readonly name: string; readonly v4: string; readonly v6: string };
 }
@@ -39,12 +43,14 @@ const HOSTS: readonly [DemoHost, DemoHost] = [
   {
     name: "host-a",
     underlay: "192.0.2.1",
+    tunnel: "10.7.0.1",
     socket: "/run/host-a.sock",
     container: { name: "web", v4: "10.8.0.1", v6: "fd08::1" },
   },
   {
     name: "host-b",
     underlay: "192.0.2.2",
+    tunnel: "10.7.0.2",
     socket: "/run/host-b.sock",
     container: { name: "db", v4: "10.8.0.2", v6: "fd08::2" },
   },
@@ -80,9 +86,11 @@ export async function build(weftPath: string): Promise<World> {
     await Promise.all(daemons.map((daemon) => daemon.ended));
   };
   try {
+    const keys = new Map(HOSTS.map((host) => [host, clamp(randomBytes(32))]));
     for (const [host, peer] of [[a, b] as const, [b, a] as const]) {
       const file = `/run/${host.name}.yaml`;
-      writeFileSync(file, configuration(host, peer));
+      writeFileSync(`/run/${host.name}.key`, (keys.get(host) as Buffer).toString("base64"), { mode: 0o600 });
+      writeFileSync(file, configuration(host, peer, publicKeyText(keys.get(peer) as Buffer)));
       const words = ["up", "--config", file, "--ephemeral", "--log-format", "json"];
       daemons.push(startDaemon(within(host.name, [process.execPath, weftPath, ...words])));
     }
@@ -114,14 +122,21 @@ export async function build(weftPath: string): Promise<World> {
 }
 
 /** What an administrator would write into /etc/weft. */
-function configuration(host: DemoHost, peer: DemoHost): string {
+function configuration(host: DemoHost, peer: DemoHost, peerKey: string): string {
   return `name: ${host.name}
 underlay: [${host.underlay}]
 socket: ${host.socket}
+wireguard:
+  privateKeyFile: ${host.name}.key
+  address: [${host.tunnel}]
+  peers:
+    - publicKey: ${peerKey}
+      endpoint: ${peer.underlay}:51820
+      allowedIps: [${peer.tunnel}/32]
 networks:
   - name: ${NETWORK}
     vni: 42
-    vteps: [${peer.underlay}]
+    vteps: [${peer.tunnel}]
 `;
 }
 

@@ -16,7 +16,7 @@ import {
   type SessionKeys,
 } from "./noise/handshake.js";
 import { RESPONSE } from "./noise/messages.js";
-import { KEY_LEN, type KeyPair, keyPair } from "./noise/primitives.js";
+import { ephemeralPair, KEY_LEN, type KeyPair } from "./noise/primitives.js";
 import { wipe } from "./secrets.js";
 import { Sessions, SLOTS_PER_PEER } from "./sessions.js";
 import type { Slot, Slots } from "./slots.js";
@@ -184,7 +184,7 @@ export class Peer {
   #makeEphemeral(): KeyPair {
     const { surroundings, ownRaw } = this.#common;
     const raw = surroundings.random(KEY_LEN);
-    const pair = keyPair(raw);
+    const pair = ephemeralPair(raw);
     if (ownRaw)
       surroundings.keylog?.(
         keylogLines({ privateKey: ownRaw, remotePublic: this.#public, ephemeral: raw, preshared: this.#preshared }),

@@ -46,7 +46,8 @@ function isUnderLoad(w: Worker): bool {
   }
   w.loadCount++;
   if (w.loadCount > LOAD_PER_TICK) w.loadUntil = now + 1;
-  return w.loadUntil != 0 && <i32>(w.loadUntil - now) >= 0;
+  // Below 2, not a difference of signs: ticks wrap with the clock, and a loadUntil of long ago is none.
+  return w.loadUntil - now < 2;
 }
 
 /** KEY state of the slot that has a receiver index; FREE when none has. */
@@ -83,7 +84,8 @@ export function message(w: Worker, d: RxDesc, p: usize, len: u32): void {
       add(w, COUNT_UNDER_LOAD, 1);
     }
   }
-  if (!punt.put(w, d, p, len, flags)) return drop(w, PLANE_INGRESS, DROP_PUNT_FULL);
+  const isCheap = flags != 0 || type == wireguard.COOKIE_REPLY;
+  if (!punt.put(w, d, p, len, flags, isCheap)) return drop(w, PLANE_INGRESS, DROP_PUNT_FULL);
   add(w, COUNT_PUNTED, 1);
   add(w, COUNT_CONSUMED_INGRESS, 1);
 }

@@ -59,7 +59,8 @@ export function toPort(w: Worker, d: RxDesc, index: u32): TxOp {
   op.dest = index;
   op.owner = ownerOf(KIND_PORT, index);
   virtio.write(
-    changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen, d.gsoSize, d.csumStart - <u16>skip, d.csumOffset,
+    changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen, d.gsoSize,
+    d.csumStart == 0 ? 0 : d.csumStart - <u16>skip, d.csumOffset,
   );
   return op;
 }

@@ -47,6 +47,7 @@ export function answer(w: Worker, d: RxDesc, peer: u32, p: usize, len: u32): boo
   add(w, COUNT_MADE_INGRESS, 1);
   d.hash = 0;
   d.network = 0;
+  d.run = 0;
   d.frameLen = len;
   d.ipVersion = 0;
   seal.toPeer(w, d, peer, p, len, 0);

@@ -74,10 +74,7 @@ function note(w: Worker, d: RxDesc, k: Key, slot: u32, len: u32): void {
   live.receivedMs = seal.stamp(w);
   if (len > wireguard.DATA_MIN) live.receivedDataMs = live.receivedMs;
   add(w, COUNT_OPENED, 1);
-  if (k.used == 0) {
-    k.used = 1;
-    emitKey(w, EVENT_KEY_USED, slot);
-  }
+  if (k.used == 0 && emitKey(w, EVENT_KEY_USED, slot)) k.used = 1;
   const p = peer(w, k.peer);
   if ((p.flags & PEER_USED) == 0) return;
   const self = changetype<usize>(p);
@@ -90,6 +87,11 @@ function note(w: Worker, d: RxDesc, k: Key, slot: u32, len: u32): void {
   if (live.roamedMs != 0 && w.nowMs - live.roamedMs < PEER_QUIET_MS) return;
   live.roamedMs = seal.stamp(w);
   emitRoamed(w, k.peer, d);
+}
+
+/** True for ::ffff:a.b.c.d. */
+function isMapped(p: usize): bool {
+  return load<u64>(p) == 0 && load<u32>(p, 8) == MAPPED_WORD;
 }
 
 /** True when the packet is one that a tunnel can carry to `w.tunnelSource`'s peer; else it is dropped. */
@@ -105,7 +107,7 @@ function isAllowed(w: Worker, p: usize, len: u32, index: u32): bool {
   } else if (ipv6.check(p, len)) {
     v128.store(source, v128.load(p + 8));
     // An IPv4 address in IPv6 dress would pass for that IPv4 address.
-    if (load<u64>(source) == 0 && load<u32>(source, 8) == MAPPED_WORD) return refuse(w, DROP_TUNNEL_PACKET);
+    if (isMapped(source) || isMapped(p + 24)) return refuse(w, DROP_TUNNEL_PACKET);
     owner = route.peer6(w, ipv6.srcHi(p), ipv6.srcLo(p));
   } else return refuse(w, DROP_TUNNEL_PACKET);
   return owner == index + 1 || refuse(w, DROP_ALLOWED_IPS);
@@ -163,9 +165,10 @@ function vxlan(w: Worker, d: RxDesc, peerPlus1: u32, off: u32, len: u32, bits: u
 function packet(w: Worker, d: RxDesc, index: u32, p: usize, room: u32): bool {
   const source = changetype<usize>(w) + WORKER_TUNNEL_SOURCE;
   const before = v128.load(source);
-  if (!isAllowed(w, p, room, index)) return true;
-  // decap.follow() takes the sender for the one before.
+  const allowed = isAllowed(w, p, room, index);
+  // decap.follow() takes the sender for the one before, which may have been refused.
   if (v128.any_true(v128.xor(before, v128.load(source)))) d.run = 0;
+  if (!allowed) return true;
   const len = packetLen(p);
   const bits = ecnOf(d, p);
   if (bits == ecn.CONDEMNED_BITS) {

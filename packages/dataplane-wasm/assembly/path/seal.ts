@@ -12,7 +12,7 @@
  */
 import {
   COUNT_SEALED, DROP_NO_ENDPOINT, DROP_NO_ROOM, DROP_NO_SESSION, EVENT_KEY_WORN, EVENT_NO_SESSION, HEADER_AREA, IOV_SIZE, Iov,
-  JOIN_CLOSED, KEY_AGE_MS, KEY_SEND, KEY_VALID, KIND_L3PEER, KIND_VTEP, Key, PEER_QUIET_MS, Peer, RxDesc, SENDER_WIREGUARD,
+  JOIN_CLOSED, KEY_AGE_MS, KEY_SEND, KEY_VALID, KIND_L3PEER, KIND_VTEP, Key, PEER_QUIET_MS, PLANE_EGRESS, Peer, RxDesc, SENDER_WIREGUARD,
   TUNNEL_HEAD, TUNNEL_SOURCE4, TUNNEL_SOURCE6, TUNNEL_TAG, TxOp, VTEP_ADDR, VXLAN_LEN, Vtep, Worker,
 } from "../abi.gen";
 import { header, key, ownerOf, peer, peerLive, tunnel, vtep } from "../table/config";
@@ -32,6 +32,8 @@ const SEND4_MAX: u32 = 65_507;
 const SEND6_MAX: u32 = 65_527;
 /** Octets that sealing adds to one message, at most: head, inner IPv6 and UDP, padding, tag. */
 export const OVERHEAD: u32 = TUNNEL_HEAD + ipv6.HEADER_LEN + udp.HEADER_LEN + 15 + TUNNEL_TAG;
+/** A key may have been made a moment after this batch began. */
+const EARLY_MS: u32 = 10_000;
 /** First port of the range that inner UDP source ports are from (RFC 7348 §5), and how many there are. */
 const SOURCE_PORT: u32 = 49_152;
 const SOURCE_PORT_MASK: u32 = 0x3fff;
@@ -62,8 +64,7 @@ function ask(w: Worker, index: u32): void {
 
 /** True while a key may be used. */
 export function isYoung(w: Worker, k: Key): bool {
-  // A key may have been made a moment after this batch began.
-  return <i32>(w.nowMs - k.bornMs) < <i32>KEY_AGE_MS;
+  return w.nowMs - k.bornMs + EARLY_MS < KEY_AGE_MS + EARLY_MS;
 }
 
 /** The key that seals for a peer, or null: then the main thread has been asked for one. */
@@ -76,14 +77,21 @@ function sealingKey(w: Worker, index: u32, p: Peer): Key | null {
   return null;
 }
 
+/** Tells once that a key has sealed enough; again when there was no room for that. */
+function tellWorn(w: Worker, k: Key, index: u32): void {
+  const at = changetype<usize>(k) + offsetof<Key>("worn");
+  if (atomic.cmpxchg<u32>(at, 0, 1) != 0) return;
+  if (!emitKey(w, EVENT_KEY_WORN, peer(w, index).sendKey - 1)) atomic.store<u32>(at, 0);
+}
+
 /** Takes `count` counters; COUNTER_END when there are not so many left. */
 function takeCounters(w: Worker, k: Key, index: u32, count: u32): u64 {
   const at = changetype<usize>(k);
+  // Looked at first: a used-up counter must not go on, and around.
+  if (atomic.load<u64>(at + offsetof<Key>("counter")) >= wireguard.COUNTER_END - count) return wireguard.COUNTER_END;
   const first = atomic.add<u64>(at + offsetof<Key>("counter"), count);
   if (first >= wireguard.COUNTER_END - count) return wireguard.COUNTER_END;
-  if (first + count >= tunnel(w).rekeyAfter && atomic.load<u32>(at + offsetof<Key>("worn")) == 0) {
-    if (atomic.cmpxchg<u32>(at + offsetof<Key>("worn"), 0, 1) == 0) emitKey(w, EVENT_KEY_WORN, peer(w, index).sendKey - 1);
-  }
+  if (first + count >= tunnel(w).rekeyAfter && atomic.load<u32>(at + offsetof<Key>("worn")) == 0) tellWorn(w, k, index);
   return first;
 }
 
@@ -240,11 +248,13 @@ function one(w: Worker, d: RxDesc, index: u32, v: Vtep | null, owner: u32, from:
   const wire = TUNNEL_HEAD + sealed + TUNNEL_TAG;
   w.sealedUsed = at + wire - w.sealed;
   sent(w, index, 1);
-  const it = group.find(w, socketOf(p), owner);
+  // An answer on the way in stays alone: there, items are super-frames for ports (join.ts).
+  const joins = <u32>d.plane == PLANE_EGRESS;
+  const it = joins ? group.find(w, socketOf(p), owner) : null;
   if (it != null && group.append(w, it, at, wire, tos, d.frameLen)) return;
   const op = deliver.newPeerOp(w, d, p, owner, socketOf(p), at, wire);
   op.tos = <u8>tos;
-  group.open(w, op, wire);
+  if (joins) group.open(w, op, wire);
 }
 
 /** One frame to a VTEP inside the tunnel, after deliver.encapsulate(). */

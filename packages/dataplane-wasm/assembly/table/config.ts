@@ -54,6 +54,9 @@ export function setup(index: u32): void {
   w.aead = part(REGION_AEADS, index);
   w.sealed = part(REGION_SEALED, index);
   w.sealedMax = region(REGION_SEALED).count * region(REGION_SEALED).stride;
+  // A batch that an earlier thread left half-done is gone: none of the next may pass for its opened datagram.
+  w.resumeSeg = 0;
+  w.opened = 0;
   w.txMax = region(REGION_TX_OPS).count;
   // The rest of the iovecs belongs to the join items, a fixed part each.
   w.iovMax = region(REGION_IOVS).count - ITEMS_MAX * ITEM_IOVS;

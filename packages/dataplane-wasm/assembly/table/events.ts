@@ -25,9 +25,10 @@ function publish(w: Worker): void {
   atomic.store<u32>(changetype<usize>(w) + offsetof<Worker>("eventHead"), w.eventHead + 1);
 }
 
-export function emit(w: Worker, kind: u32, network: u32, mac: u64, owner: u32, previous: u32): void {
+/** @returns whether there was room */
+export function emit(w: Worker, kind: u32, network: u32, mac: u64, owner: u32, previous: u32): bool {
   const at = claim(w);
-  if (at == 0) return;
+  if (at == 0) return false;
   const e = changetype<Event>(at);
   e.kind = kind;
   e.network = network;
@@ -35,6 +36,7 @@ export function emit(w: Worker, kind: u32, network: u32, mac: u64, owner: u32, p
   e.owner = owner;
   e.previous = previous;
   publish(w);
+  return true;
 }
 
 /** Tells of a datagram that was refused. `network` is its index or, for EVENT_REFUSED_VNI, the VNI; `source` 16 octets. */
@@ -59,11 +61,12 @@ export function emitPeer(w: Worker, kind: u32, peer: u32): void {
   emit(w, kind, 0, 0, ownerOf(KIND_L3PEER, peer), 0);
   callMain(w);
 }
-/** Tells of a key. Its receiver index goes with it: the slot may have a new user before the main thread looks. */
-export function emitKey(w: Worker, kind: u32, slot: u32): void {
+/** Tells of a key. Its receiver index goes with it: the slot may have a new user before the main thread looks. @returns whether there was room */
+export function emitKey(w: Worker, kind: u32, slot: u32): bool {
   const k = key(slot);
-  emit(w, kind, k.local, 0, ownerOf(KIND_L3PEER, k.peer), slot);
+  const told = emit(w, kind, k.local, 0, ownerOf(KIND_L3PEER, k.peer), slot);
   callMain(w);
+  return told;
 }
 
 /** Tells that a peer's authenticated datagram has come another way than before. */

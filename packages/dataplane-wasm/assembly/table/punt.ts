@@ -1,19 +1,19 @@
 /**
  * The ring of handshake messages from one worker to the main thread: one writer, one reader, bounded. Half of it is for messages
- * that deserve work; a flood of those that deserve a cookie at most can only fill the other half.
+ * that cost their sender something; a flood of initiations without mac2, or of forged cookie replies, can only fill the other.
  */
 import {
-  PUNTS_MAX, PUNT_ADDR, PUNT_LOAD, PUNT_LOCAL, PUNT_MESSAGE, PUNT_SIZE, Punt, RX_DESC_ADDR, RX_DESC_LOCAL, RxDesc, Worker,
+  PUNTS_MAX, PUNT_ADDR, PUNT_LOCAL, PUNT_MESSAGE, PUNT_SIZE, Punt, RX_DESC_ADDR, RX_DESC_LOCAL, RxDesc, Worker,
 } from "../abi.gen";
 import { puntRing } from "./config";
 import { callMain } from "./events";
 
-/** Copies a message of `len` ≤ PUNT_LEN octets. @returns whether there was room */
-export function put(w: Worker, d: RxDesc, p: usize, len: u32, flags: u32): bool {
+/** Copies a message of `len` ≤ PUNT_LEN octets. `isCheap`: anybody can make many of its kind. @returns whether there was room */
+export function put(w: Worker, d: RxDesc, p: usize, len: u32, flags: u32, isCheap: bool): bool {
   const self = changetype<usize>(w);
   const head = w.puntHead;
   const used = head - atomic.load<u32>(self + offsetof<Worker>("puntTail"));
-  if (used >= ((flags & PUNT_LOAD) != 0 ? PUNTS_MAX / 2 : PUNTS_MAX)) return false;
+  if (used >= (isCheap ? PUNTS_MAX / 2 : PUNTS_MAX)) return false;
   const at = puntRing(w) + <usize>(head & (PUNTS_MAX - 1)) * PUNT_SIZE;
   const punt = changetype<Punt>(at);
   punt.len = len;
