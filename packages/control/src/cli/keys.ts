@@ -1,6 +1,6 @@
 /** `weft keygen` and `weft pubkey`: what `wg genkey` and `wg pubkey` do. */
-import { randomBytes } from "node:crypto";
 import { fstatSync, readFileSync } from "node:fs";
+import sodium from "libsodium-wrappers";
 import { WeftError } from "../errors.js";
 import { clamp, publicKeyText, readKey } from "../wireguard/key.js";
 
@@ -9,13 +9,15 @@ const STDOUT = 1;
 const OTHERS = 0o007;
 
 /** Prints a new private key. */
-export function keygen(): number {
+export async function keygen(): Promise<number> {
+  await sodium.ready;
   const stat = fstatSync(STDOUT);
   if (stat.isFile() && (stat.mode & OTHERS) !== 0)
     process.stderr.write("weft: warning: this file can be used by others: write keys with `umask 077`\n");
-  const key = clamp(randomBytes(32));
+  const { buffer, byteOffset, length } = sodium.crypto_box_keypair().privateKey;
+  const key = clamp(Buffer.from(buffer, byteOffset, length));
   process.stdout.write(`${key.toString("base64")}\n`);
-  key.fill(0);
+  sodium.memzero(key);
   return 0;
 }
 

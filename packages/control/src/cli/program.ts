@@ -144,7 +144,7 @@ export function buildProgram(done: (exitCode: number) => void): Command {
   program
     .command("keygen")
     .description("print a new WireGuard private key")
-    .action(async () => done((await import("./keys.js")).keygen()));
+    .action(async () => done(await (await import("./keys.js")).keygen()));
   program
     .command("pubkey")
     .description("print the public key of the private one on standard input")
