@@ -2,7 +2,7 @@
  * A chart of a result as SVG: one panel per quantity, one bar per system, a whisker from quartile to quartile. Readable
  * on light and dark pages: colours follow the reader's preference.
  */
-import { peerOf, type Result, type Row, ratioTo } from "./result.js";
+import { isOurs, peerOf, type Result, type Row, ratioTo } from "./result.js";
 import { figure } from "./table.js";
 
 const WIDTH = 860;
@@ -58,7 +58,7 @@ function panel(rows: readonly Row[], all: readonly Row[], title: string, top: nu
   rows.forEach((r, i) => {
     const y = top + TITLE + i * LINE;
     const middle = y + BAR / 2;
-    const kind = r.system === "weft" ? "ours" : r.cipher === "none" ? "bar" : "sealed";
+    const kind = isOurs(r) ? "ours" : r.cipher === "none" ? "bar" : "sealed";
     const ratio = r.system === "kernel-vxlan" ? undefined : ratioTo(r, peerOf(all, r, "kernel-vxlan"));
     const said = ratio ? `${figure(r.median)}  (${figure(ratio.median)} of kernel VXLAN)` : figure(r.median);
     out.push(

@@ -4,7 +4,7 @@
  * Absolute numbers of two runs do not compare, not even on one machine. What is compared is the ratio of weft to a
  * yardstick that ran in the same rounds, and a difference counts only beyond what the rounds of either run scatter.
  */
-import { keyOf, lessIsBetter, peerOf, type Result, type Row, ratioTo, YARDSTICKS } from "./result.js";
+import { isOurs, keyOf, lessIsBetter, peerOf, type Result, type Row, ratioTo, YARDSTICKS } from "./result.js";
 import type { Spread } from "./stats.js";
 import { type Cells, figure, plainTable } from "./table.js";
 
@@ -45,8 +45,7 @@ export function compare(before: Result, now: Result): Comparison {
   const judged: Judged[] = [];
   const unmeasured: string[] = [];
   const failed: string[] = [];
-  const isOurs = (r: Row): boolean => r.suite === "e2e" && r.system === "weft";
-  for (const old of before.rows.filter(isOurs)) {
+  for (const old of before.rows.filter((r) => r.suite === "e2e" && isOurs(r))) {
     const fresh = now.rows.find((r) => keyOf(r) === keyOf(old));
     if (!fresh) {
       unmeasured.push(keyOf(old));

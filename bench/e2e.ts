@@ -78,17 +78,20 @@ function makeSeries(systems: readonly System[], ask: E2eAsk): Series[] {
   return settings.flatMap((setting) => {
     const those = systems.filter((s) => (s.scope === "local") === (setting === LOCAL));
     const memories = new Map(those.map((s) => [s.name, {} as Memory]));
-    // Once means each case once: the second regime shows that it can be switched to.
+    // Once means each case once: the second regime shows that it can be switched to, what encrypts that it carries.
     const ids = ask.once && setting === "wire" ? ask.cases.filter((id) => id === "tcp") : ask.cases;
+    const isAsked = (system: System, of: Case): boolean => !ask.once || system.cipher === "none" || of.id === ids[0];
     return casesOf(ids, setting === LOCAL, ask.iperf3).flatMap((of) =>
-      those.map((system) => ({
-        system,
-        setting,
-        of,
-        readings: [],
-        memory: memories.get(system.name) as Memory,
-        errors: 0,
-      })),
+      those
+        .filter((system) => isAsked(system, of))
+        .map((system) => ({
+          system,
+          setting,
+          of,
+          readings: [],
+          memory: memories.get(system.name) as Memory,
+          errors: 0,
+        })),
     );
   });
 }

@@ -27,6 +27,8 @@ export interface Options {
   /** A result file whose figures go into README.md; "" for the one of this run. */
   readonly updateReadme: string | undefined;
   readonly once: boolean;
+  /** weft encrypted beside the others that encrypt; `updateReadme` means the place for these figures. */
+  readonly encrypted: boolean;
   readonly profile: boolean;
   readonly help: boolean;
   /** `serve` or `to` with its address: tests between two machines. */
@@ -36,8 +38,16 @@ export interface Options {
 /** What runs when nothing is said: everything but the micro-benchmarks. */
 const USUAL_SUITES: readonly Suite[] = ["path", "e2e", "sweeps"];
 const SYSTEMS: readonly string[] = PEERS.map(({ name }) => name);
-/** Needs no program of others: the ceiling, the yardsticks, weft, and the two that stay on one host. */
-const USUAL_SYSTEMS = ["veth", "kernel-vxlan", "relay", "weft", "bridge", "weft-local"];
+/** With `--encrypted`: everything that encrypts, what it is compared with, and what the cipher alone can do. */
+const ENCRYPTED_SUITES: readonly Suite[] = ["aead", "e2e"];
+const ENCRYPTED_SYSTEMS = PEERS.filter(
+  ({ name, cipher }) => cipher !== "none" || name === "kernel-vxlan" || name === "weft",
+).map(({ name }) => name);
+const ENCRYPTED_CASES: readonly CaseId[] = ["tcp", "tcp-back", "udp64", "rtt"];
+/** Whose time `--profile` can divide. */
+const PROFILED = ["weft", "weft-wireguard", "weft-layer3"];
+/** Needs no program of others: the ceiling, the yardsticks, weft in clear and encrypted, and the two of one host. */
+const USUAL_SYSTEMS = ["veth", "kernel-vxlan", "relay", "weft", "weft-wireguard", "bridge", "weft-local"];
 
 export const HELP = `usage: npm run bench -- [options]
 
@@ -47,6 +57,8 @@ What is measured:
   --systems LIST       of ${SYSTEMS.join(", ")};
                        ${USUAL_SYSTEMS.join(", ")} by default
   --peers              all of them; one that is not installed is named with its Debian package
+  --encrypted          what encryption costs: all that encrypts, kernel-vxlan and weft;
+                       with --only ${ENCRYPTED_SUITES.join(",")} and --cases ${ENCRYPTED_CASES.join(",")} by default
   --regimes LIST       offloads, wire; both by default
   --cases LIST         of ${CASE_IDS.join(", ")};
                        ${USUAL_CASES.join(", ")} by default, or "all"
@@ -64,8 +76,10 @@ What becomes of it:
   --json FILE          where the result goes, bench/results/local-DATE.json by default
   --compare FILE       judges this run beside an earlier result; exit code 1 where weft got worse beyond the spread
   --update-readme[=FILE]
-                       writes table and chart in README.md from a result file, or from this run
-  --profile            where the time goes while weft carries TCP: kernel, addon, WASM, JavaScript (needs perf)
+                       writes table and chart in README.md from a result file, or from this run; with --encrypted
+                       those of encryption
+  --profile            where the time goes while weft carries TCP: kernel, addon, WASM, JavaScript (needs perf);
+                       with --systems ${PROFILED.join(", ")}, weft by default
 
 Two machines:
   npm run bench -- serve [ADDR[:PORT]]    on one of them, and on the other
@@ -113,7 +127,7 @@ export function readOptions(args: readonly string[]): Options {
           trial: text,
           loss: text,
         },
-        ...{ peers: flag, full: flag, once: flag, profile: flag, "check-with-iperf3": flag },
+        ...{ peers: flag, full: flag, encrypted: flag, once: flag, profile: flag, "check-with-iperf3": flag },
         ...{ json: text, compare: text, help: { type: "boolean", short: "h" } },
       },
     }));
@@ -147,12 +161,18 @@ export function readOptions(args: readonly string[]): Options {
   if (once && values.compare !== undefined)
     throw new UsageError("--compare with --once: figures of --once mean nothing");
   const all = full || once;
-  const usual = values.peers === true || full ? SYSTEMS : USUAL_SYSTEMS;
+  const encrypted = values.encrypted === true;
+  if (encrypted && (values.peers === true || full))
+    throw new UsageError(`--encrypted with ${full ? "--full" : "--peers"}: one or the other`);
+  const profile = values.profile === true;
+  const usual = once ? [...USUAL_SYSTEMS, "weft-layer3"] : USUAL_SYSTEMS;
+  const measured = encrypted ? ENCRYPTED_SYSTEMS : values.peers === true || full ? SYSTEMS : usual;
+  const usualCases = encrypted ? ENCRYPTED_CASES : all ? CASE_IDS : USUAL_CASES;
   return {
-    only: list("only", values.only, SUITES, all ? SUITES : USUAL_SUITES),
-    systems: list("systems", values.systems, SYSTEMS, usual),
+    only: list("only", values.only, SUITES, encrypted ? ENCRYPTED_SUITES : all ? SUITES : USUAL_SUITES),
+    systems: list("systems", values.systems, profile ? PROFILED : SYSTEMS, profile ? ["weft"] : measured),
     regimes: list("regimes", values.regimes, REGIMES, REGIMES),
-    cases: values.cases === "all" ? CASE_IDS : list("cases", values.cases, CASE_IDS, all ? CASE_IDS : USUAL_CASES),
+    cases: values.cases === "all" ? CASE_IDS : list("cases", values.cases, CASE_IDS, usualCases),
     rounds: wholeNumber("rounds", once ? 1 : 5, 1, 1000),
     seconds: number("seconds", once ? 0.1 : 1, 0.05, 600),
     trial: number("trial", once ? 0.1 : 0.5, 0.05, 600),
@@ -162,7 +182,8 @@ export function readOptions(args: readonly string[]): Options {
     json: typeof values.json === "string" ? values.json : undefined,
     updateReadme: named ? named.slice("--update-readme=".length) : bare ? "" : undefined,
     once,
-    profile: values.profile === true,
+    encrypted,
+    profile,
     help: values.help === true,
     machines: role === "serve" || role === "to" ? { role, at: at ?? "" } : undefined,
   };

@@ -3,14 +3,17 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { serveInside } from "./inside.js";
-import { makeHosts, makeLab, type Regime, run, setRegime } from "./lab.js";
+import { type Hosts, makeHosts, makeLab, type Regime, run, setRegime } from "./lab.js";
 import { buildPeer } from "./peer.js";
 import { type Running, startTcp, startUdp } from "./programs.js";
 import { readSamples, type Sample } from "./samples.js";
-import { weftWith } from "./systems/weft.js";
+import { PEERS } from "./systems/all.js";
+import type { Definition } from "./systems/system.js";
 
 export interface ProfileAsk {
   readonly seconds: number;
+  /** Names of systems whose frames weft carries between hosts. */
+  readonly systems: readonly string[];
 }
 /** Samples of one case: how often each place was met. */
 export interface CaseProfile {
@@ -61,10 +64,17 @@ async function profile(ask: ProfileAsk): Promise<CaseProfile[]> {
   // V8 writes its symbol maps to /tmp and its logs to the working directory: keep them in here, unless we live there.
   if (!fileURLToPath(import.meta.url).startsWith("/tmp/"))
     run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/tmp");
-  const system = await weftWith(["--perf-basic-prof"]).start(hosts);
+  const out: CaseProfile[] = [];
+  for (const definition of PEERS.filter(({ name }) => ask.systems.includes(name)))
+    out.push(...(await profileOne(definition, hosts, ask.seconds)));
+  return out;
+}
+
+async function profileOne(definition: Definition, hosts: Hosts, lookedAt: number): Promise<CaseProfile[]> {
+  const system = await definition.start(hosts, ["--perf-basic-prof"]);
   const { weft: daemons } = system;
-  if (!daemons) throw new Error("bench: no daemons");
-  const seconds = ask.seconds + 1;
+  if (!daemons) throw new Error(`bench: ${definition.name} has no daemons of weft`);
+  const seconds = lookedAt + 1;
   const cases: readonly (readonly [name: string, regime: Regime, start: () => Promise<Running>])[] = [
     ["TCP, offloads", "offloads", () => startTcp(system, "a", 1, 1, seconds)],
     ["TCP, wire", "wire", () => startTcp(system, "a", 1, 1, seconds)],
@@ -78,7 +88,7 @@ async function profile(ask: ProfileAsk): Promise<CaseProfile[]> {
     try {
       await running.started;
       const rate = ["-F", String(FREQUENCY), "-o", DATA];
-      await perf(["record", "-g", "-a", "-e", "cpu-clock", ...rate, "--", "sleep", String(ask.seconds)]);
+      await perf(["record", "-g", "-a", "-e", "cpu-clock", ...rate, "--", "sleep", String(lookedAt)]);
       await running.window;
     } finally {
       await running.stop();
@@ -88,7 +98,7 @@ async function profile(ask: ProfileAsk): Promise<CaseProfile[]> {
     const reader = readSamples(daemons.pids);
     await perf(["script", "-i", DATA, "--no-inline", "-F", "comm,pid,tid,ip,sym,dso"], reader.line);
     out.push({
-      name,
+      name: `${definition.title}, ${name}`,
       samples: reader.end(),
       framesPerCall: frames / (after.calls - before.calls),
       syscallsPerFrame: (after.syscalls - before.syscalls) / frames,

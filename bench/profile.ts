@@ -1,7 +1,7 @@
 /** `npm run bench -- --profile`: where the time goes while weft carries traffic. */
 import { runInside } from "./inside.js";
 import type { CaseProfile, ProfileAsk } from "./profile-inside.js";
-import type { Sample } from "./samples.js";
+import { type Sample, workOf } from "./samples.js";
 import { type Cells, figure, plainTable } from "./table.js";
 
 const TOP = 15;
@@ -33,6 +33,10 @@ function describe(profile: CaseProfile): string {
       return [who[name], where, share(n, all), name === "weft" ? share(n, ofWeft) : ""];
     }),
   ];
+  const works: Cells = [
+    ["weft's time by what was done", "of weft"],
+    ...group(weft, workOf).map(([work, n]) => [work, share(n, ofWeft)]),
+  ];
   const calls: Cells = [
     ["weft's time in the kernel, by system call", "of weft"],
     ...group(
@@ -51,13 +55,14 @@ function describe(profile: CaseProfile): string {
     `${profile.name}: ${all} samples; ${figure(profile.framesPerCall)} frames per WASM call, ${figure(profile.syscallsPerFrame)} system calls per frame; ` +
       `WASM and JavaScript are ${share(ours, ofWeft)} of weft's time`,
     plainTable(shares, 2),
+    plainTable(works),
     plainTable(calls),
     plainTable(functions, 2),
   ].join("\n\n");
 }
 
-/** @param seconds how long each case is looked at. Resolves to the report. */
-export async function profile(seconds: number): Promise<string> {
-  const profiles = await runInside<ProfileAsk, CaseProfile[]>("./profile-inside.js", { seconds });
+/** @param ask how long each case is looked at, and over which systems. Resolves to the report. */
+export async function profile(ask: ProfileAsk): Promise<string> {
+  const profiles = await runInside<ProfileAsk, CaseProfile[]>("./profile-inside.js", ask);
   return `${profiles.map(describe).join("\n\n\n")}\n\nperf with cpu-clock; weft runs with --perf-basic-prof, which costs a little.\n`;
 }

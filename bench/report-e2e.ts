@@ -1,5 +1,5 @@
 /** The end-to-end tables: who was measured, what they reached beside the yardsticks, and how it was carried. */
-import { peerOf, type Row, ratioTo, YARDSTICKS } from "./result.js";
+import { isOurs, peerOf, type Row, ratioTo, YARDSTICKS } from "./result.js";
 import { type Cells, extra, figure, plainTable, unique, withSpread } from "./table.js";
 
 type Column = readonly [title: string, cell: (r: Row) => string];
@@ -40,11 +40,12 @@ function ratioColumns(all: readonly Row[]): Column[] {
   });
 }
 
-/** How many times this system weft is; for the others, which are no yardsticks. */
+/** How many times this system the weft is that does the same; for the others, which are no yardsticks. */
 function weftColumn(all: readonly Row[]): (r: Row) => string {
-  const others = (r: Row): boolean => ![...YARDSTICKS, "weft", "weft-local", "veth"].some((name) => name === r.system);
+  const sameAs = (r: Row): string => (r.cipher === "none" ? "weft" : r.layer === 2 ? "weft-wireguard" : "weft-layer3");
   return (r) => {
-    const weft = others(r) ? peerOf(all, r, "weft") : undefined;
+    if (isOurs(r) || [...YARDSTICKS, "weft-local", "veth"].some((name) => name === r.system)) return "";
+    const weft = peerOf(all, r, sameAs(r));
     return weft ? withSpread(ratioTo(weft, r)) : "";
   };
 }

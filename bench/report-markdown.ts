@@ -1,6 +1,7 @@
 /** The figures for README.md. */
+import { encryptionRemarks, encryptionTables } from "./encryption.js";
 import { titleOf } from "./report-e2e.js";
-import { lessIsBetter, peerOf, type Result, type Row, ratioTo } from "./result.js";
+import { lessIsBetter, peerOf, type Result, type Row, ratioTo, SEALED } from "./result.js";
 import { type Cells, extra, figure, markdownTable, unique, withSpread } from "./table.js";
 
 /** One row per regime and system, one column per case: `4.56 (4.21–4.80), 0.92×`. */
@@ -89,28 +90,43 @@ function sweepsTable(rows: readonly Row[]): string {
 
 const isNamed = (r: Row, ...names: readonly string[]): boolean => names.includes(r.name);
 
+/** Rows of README.md: one direction, one size. */
+const shown = (all: readonly Row[]): Row[] =>
+  all.filter((r) => !isNamed(r, "TCP b→a", "TCP ×4 b→a", "TCP a→b, iperf3") && (r.size === undefined || r.size === 64));
+
+const listOf = (notes: readonly string[]): string[] =>
+  notes.length > 0 ? [notes.map((note) => `- ${note}`).join("\n")] : [];
+
+/** @throws Error when there are none */
+function endToEnd(result: Result, file: string): Row[] {
+  const rows = result.rows.filter((r) => r.suite === "e2e" && Number.isFinite(r.median));
+  if (rows.length > 0) return rows;
+  throw new Error(`bench: ${file} has no end-to-end figures: run without --only, or with e2e in it`);
+}
+
+/** Where, when and how a result was made. */
+function footOf({ machine, date, command }: Result, file: string): string {
+  const busy =
+    machine.busyBefore > 0.05 ? `; the machine was ${Math.round(machine.busyBefore * 100)} % busy with other work` : "";
+  return (
+    `${machine.cpu}, ${machine.cores} ${machine.virtual ? "virtual " : ""}cores, Linux ${machine.kernel}, Node ${machine.node}, commit ` +
+    `${machine.commit}, ${date.slice(0, 10)}${busy}. \`${command}\`; all figures: [${file}](${file}).`
+  );
+}
+
 /**
  * @param file where the result lies, relative to the README
  * @param chart where its chart lies, if it has one
  * @throws Error when the result has nothing end to end
  */
 export function markdownReport(result: Result, file: string, chart: string | undefined): string {
-  const rows = result.rows.filter((r) => r.suite === "e2e" && Number.isFinite(r.median));
-  if (rows.length === 0)
-    throw new Error(`bench: ${file} has no end-to-end figures: run without --only, or with e2e in it`);
-  const { machine } = result;
+  const rows = endToEnd(result, file);
   const overlay = rows.filter((r) => r.regime !== "local");
   const local = rows.filter((r) => r.regime === "local");
   const plain = overlay.filter((r) => r.cipher === "none");
   const sealed = overlay.filter((r) => r.cipher !== "none");
-  const shown = (all: readonly Row[]): Row[] =>
-    all.filter(
-      (r) => !isNamed(r, "TCP b→a", "TCP ×4 b→a", "TCP a→b, iperf3") && (r.size === undefined || r.size === 64),
-    );
   const delays = (all: readonly Row[]): Row[] => all.filter((r) => lessIsBetter(r.unit));
   const rates = (all: readonly Row[]): Row[] => all.filter((r) => !lessIsBetter(r.unit));
-  const busy =
-    machine.busyBefore > 0.05 ? `; the machine was ${Math.round(machine.busyBefore * 100)} % busy with other work` : "";
   const of = (suite: Row["suite"]): Row[] => result.rows.filter((r) => r.suite === suite);
   const tableOf = (some: readonly Row[], yardstick: string): string[] =>
     some.length > 0 ? [e2eTable(some, rows, yardstick)] : [];
@@ -129,8 +145,37 @@ export function markdownReport(result: Result, file: string, chart: string | und
     systemsTable(rows),
     ...(of("path").length > 0 ? [pathTable(of("path"))] : []),
     ...(of("sweeps").length > 0 ? [sweepsTable(of("sweeps"))] : []),
-    ...(result.notes.length > 0 ? [result.notes.map((note) => `- ${note}`).join("\n")] : []),
-    `${machine.cpu}, ${machine.cores} ${machine.virtual ? "virtual " : ""}cores, Linux ${machine.kernel}, Node ${machine.node}, commit ` +
-      `${machine.commit}, ${result.date.slice(0, 10)}${busy}. \`${result.command}\`; all figures: [${file}](${file}).`,
+    ...listOf(result.notes),
+    footOf(result, file),
+  ].join("\n\n");
+}
+
+/**
+ * What encryption costs.
+ * @param file where the result lies, relative to the README
+ * @param chart where its chart lies, if it has one
+ * @throws Error when weft was not measured encrypted
+ */
+export function encryptedReport(result: Result, file: string, chart: string | undefined): string {
+  const rows = endToEnd(result, file);
+  const tables = encryptionTables(result.rows);
+  if (tables.length === 0)
+    throw new Error(`bench: ${file} has no figures of ${SEALED.join(" or ")}: run with --encrypted`);
+  const yardsticks = rows.filter((r) => r.system === "kernel-vxlan" || r.system === "weft");
+  const sealed = rows.filter((r) => r.cipher !== "none");
+  return [
+    ...(chart === undefined ? [] : [`![weft encrypted beside other encrypted networks](${chart})`]),
+    `Medians with quartiles of ${result.rounds} interleaved rounds of ${result.seconds} s; **×** is the ratio to kernel VXLAN, ` +
+      "which does not encrypt; nor does `weft` here. `weft-wireguard` carries Ethernet in VXLAN in WireGuard, `weft-layer3` IP " +
+      "packets in WireGuard, each system with the cipher it has by default.",
+    e2eTable(shown([...yardsticks, ...sealed]), rows, "kernel-vxlan"),
+    ...tables.flatMap(({ title, cells, left }) => [`${title}:`, markdownTable(cells, left)]),
+    systemsTable([...yardsticks, ...sealed]),
+    // Programs that lose some of every burst would fill the page: what they dropped stands in the file.
+    ...listOf([
+      ...encryptionRemarks(result.rows),
+      ...result.notes.filter((note) => !/^drops in (?!weft|kernel-vxlan)/.test(note)),
+    ]),
+    footOf(result, file),
   ].join("\n\n");
 }

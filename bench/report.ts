@@ -1,4 +1,5 @@
 /** Everything a result says, for a terminal. What README.md gets is in readme.ts. */
+import { encryptionRemarks, encryptionTables } from "./encryption.js";
 import { e2eReport } from "./report-e2e.js";
 import { sweepsReport } from "./report-sweeps.js";
 import { type Result, type Row, ratioTo } from "./result.js";
@@ -57,6 +58,11 @@ function path(rows: readonly Row[]): string {
   );
 }
 
+function encryption(rows: readonly Row[]): string[] {
+  const remarks = encryptionRemarks(rows).map((text) => `Note: ${text}`);
+  return [...encryptionTables(rows).map((t) => `${t.title}\n\n${plainTable(t.cells, t.left)}`), ...remarks];
+}
+
 export function textReport(result: Result): string {
   const of = (suite: Row["suite"]): Row[] => result.rows.filter((r) => r.suite === suite);
   const { machine } = result;
@@ -74,6 +80,7 @@ export function textReport(result: Result): string {
   ] as const) {
     if (of(suite).length > 0) parts.push(print(of(suite)));
   }
+  parts.push(...encryption(result.rows));
   if (machine.busyBefore > 0.05) {
     parts.push(
       "Other work keeps this machine busy: the figures say little. Ratios within one run still mean something.",

@@ -73,6 +73,14 @@ export function keyOf(r: Row): string {
 /** Systems that others are compared with, best first; the bridge is what local traffic is compared with. */
 export const YARDSTICKS = ["kernel-vxlan", "relay", "bridge"] as const;
 
+/** weft between hosts, encrypted: Ethernet, and IP packets. */
+export const SEALED = ["weft-wireguard", "weft-layer3"] as const;
+
+/** Whether weft carried it between hosts, in clear or encrypted. */
+export function isOurs(r: Row): boolean {
+  return r.system === "weft" || SEALED.some((name) => name === r.system);
+}
+
 /** The row of another system for the same regime, case and size. */
 export function peerOf(rows: readonly Row[], r: Row, system: string): Row | undefined {
   const wanted = keyOf({ ...r, system });

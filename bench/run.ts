@@ -70,14 +70,15 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const { machines } = options;
+  const block = options.encrypted ? "encrypted" : "bench";
   if (machines?.role === "serve") return await serveTests(machines.at);
   if (machines) return await testTo(machines.at, options.seconds, options.trial, options.loss);
   if (options.profile) {
-    process.stdout.write(await profile(options.seconds));
+    process.stdout.write(await profile(options));
     return 0;
   }
   if (options.updateReadme) {
-    updateReadme(readResult(options.updateReadme), options.updateReadme);
+    updateReadme(readResult(options.updateReadme), options.updateReadme, block);
     return 0;
   }
   // Before anything is measured: is it there at all, and is there a place for the result?
@@ -97,7 +98,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(`\nAll samples: ${relative(process.cwd(), file)}\n`);
     const image = writeChart(result, file);
     if (image !== undefined) process.stdout.write(`Chart: ${relative(process.cwd(), image)}\n`);
-    if (options.updateReadme === "") updateReadme(result, file);
+    if (options.updateReadme === "") updateReadme(result, file, block);
   }
   if (failed) process.stderr.write("bench: something failed: see the notes above\n");
   if (!before) return failed ? 1 : 0;

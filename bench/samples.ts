@@ -7,6 +7,17 @@
 export type Who = "weft" | "traffic" | "kernel" | "other" | "idle";
 export type Where = "kernel" | "addon" | "WASM" | "JavaScript" | "Node.js, V8" | "C library" | "user" | "idle";
 
+/** What a place of a daemon is for: which of these grows says what to look at. */
+export function workOf({ where, symbol }: Pick<Sample, "where" | "symbol">): string {
+  if (where === "WASM") {
+    if (/\/crypto\//.test(symbol)) return "WASM: ChaCha20-Poly1305";
+    return /\/checksum\//.test(symbol) ? "WASM: checksums" : "WASM: the rest";
+  }
+  if (/memcpy|memmove|copy_(to|from|page)|copy_user|csum_partial_copy|rep_movs/.test(symbol)) return "copies";
+  if (where === "kernel") return /csum|checksum/.test(symbol) ? "kernel: checksums" : "kernel: the rest";
+  return where;
+}
+
 /** How often a place was met. */
 export interface Sample {
   readonly who: Who;

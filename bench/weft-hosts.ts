@@ -20,7 +20,7 @@ export interface WeftHost {
   readonly underlay: string;
   /** Other VTEPs of every network. */
   readonly vteps: readonly string[];
-  /** Further flags of `weft up`, e.g. `--workers 2`. */
+  /** Further flags of `weft up`, e.g. `--workers 2` or `--config FILE`. */
   readonly flags?: readonly string[];
 }
 
@@ -70,7 +70,7 @@ interface Daemon {
   readonly ready: Promise<number>;
 }
 
-function startDaemon(host: WeftHost, nodeFlags: readonly string[], cwd: string): Daemon {
+function startDaemon(host: WeftHost, nodeFlags: readonly string[]): Daemon {
   const { name } = host;
   const flags = [
     ...["--name", name, "--underlay", host.underlay, ...host.vteps.flatMap((vtep) => ["--vtep", vtep])],
@@ -79,7 +79,8 @@ function startDaemon(host: WeftHost, nodeFlags: readonly string[], cwd: string):
   ];
   const words = [`--net=/run/netns/${host.netns}`, process.execPath, ...nodeFlags, WEFT, "up", ...flags];
   const begin = performance.now();
-  const child = spawn("nsenter", words, { stdio: ["ignore", "pipe", "pipe"], cwd });
+  // Node.js leaves the logs of some flags in its working directory.
+  const child = spawn("nsenter", words, { stdio: ["ignore", "pipe", "pipe"], cwd: "/run" });
   if (!child.stdout || !child.stderr) throw new Error("bench: child without pipes");
   const said: string[] = [];
   const hear = (line: string): void => {
@@ -130,15 +131,10 @@ function ask<T>(host: string, method: "GET" | "POST", path: string, body?: unkno
 /**
  * Starts daemons and waits until they are ready. All ports are in one network.
  * @param nodeFlags for the daemons, e.g. `--perf-basic-prof`
- * @param cwd their working directory, where Node.js leaves the logs of such flags
  * @throws Error when one does not get ready; its last lines say why
  */
-export async function startWeft(
-  hosts: readonly WeftHost[],
-  nodeFlags: readonly string[] = [],
-  cwd = "/",
-): Promise<WeftHosts> {
-  const daemons = hosts.map((host) => startDaemon(host, nodeFlags, cwd));
+export async function startWeft(hosts: readonly WeftHost[], nodeFlags: readonly string[] = []): Promise<WeftHosts> {
+  const daemons = hosts.map((host) => startDaemon(host, nodeFlags));
   const readyMs = await Promise.all(daemons.map((d) => d.ready));
   const counters = (host: string): Promise<Counters> => ask<Counters>(host, "GET", "/v1/counters");
   return {

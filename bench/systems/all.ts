@@ -12,13 +12,15 @@ import { type Definition, missingPackages, type System } from "./system.js";
 import { tinc, tincPlain } from "./tinc.js";
 import { vde, vxvde } from "./vde.js";
 import { weft, weftLocal } from "./weft.js";
+import { weftLayer3, weftWireguard } from "./weft-wireguard.js";
 import { wireguard, wireguardVxlan } from "./wireguard.js";
 
 /** With `--peers`. */
 export const PEERS: readonly Definition[] = [
   ...[veth, kernelVxlan, weft, relay],
   ...[ovs, fastdNull, vde, vxvde, tincPlain],
-  ...[fastdSalsa, tinc, n2n, wireguardVxlan, wireguard, nebula],
+  ...[weftWireguard, wireguardVxlan, fastdSalsa, tinc, n2n],
+  ...[weftLayer3, wireguard, nebula],
   ...[bridge, weftLocal],
 ];
 

@@ -51,9 +51,11 @@ export interface Definition extends Facts {
   /**
    * Starts it and waits until its containers may talk.
    * @param hosts the underlay of all; a system may make its own where it must take it over
+   * @param nodeFlags for the daemons of weft, e.g. `["--perf-basic-prof"]`; what that writes to the working directory goes
+   *   to /run
    * @throws Error with one line that says why
    */
-  start(hosts: Hosts): Promise<System>;
+  start(hosts: Hosts, nodeFlags?: readonly string[]): Promise<System>;
 }
 
 /** The facts of a definition, for the system made from it. */

@@ -5,7 +5,7 @@ import { type Device, type Hosts, makeContainers, moveToContainer, other, raise,
 import { type Program, startProgram, together, untilDevice, versionOf } from "./program.js";
 import { type Definition, factsOf } from "./system.js";
 
-const CIPHER = "ChaCha20-Poly1305";
+export const CIPHER = "ChaCha20-Poly1305";
 /** What WireGuard leaves of an underlay MTU of 1500, for an underlay of either family; wg-quick's choice. */
 const TUNNEL_MTU = 1420;
 const needs = [
@@ -14,7 +14,7 @@ const needs = [
 ];
 
 /** A private and a public key, as `wg` writes them. */
-function keyPair(): { secret: string; public: string } {
+export function keyPair(): { secret: string; public: string } {
   const { privateKey, publicKey } = generateKeyPairSync("x25519");
   const base64 = (url = ""): string => Buffer.from(url, "base64url").toString("base64");
   return {
@@ -75,7 +75,7 @@ export const wireguard: Definition = {
 const VXLAN_MTU = TUNNEL_MTU - 50;
 
 export const wireguardVxlan: Definition = {
-  ...{ name: "wireguard-go-vxlan", title: "wireguard-go + kernel VXLAN", scope: "overlay", needs },
+  ...{ name: "wireguard-vxlan", title: "wireguard-go + kernel VXLAN", scope: "overlay", needs },
   ...{ layer: 2, cipher: CIPHER, mtu: VXLAN_MTU },
   async start(hosts) {
     const containers = makeContainers("wg-vxlan");

@@ -58,7 +58,8 @@ const CAUSES: Readonly<Record<Row, (h: TunnelHost) => Promise<void> | void>> = {
     const message = content(LIMIT.PUNT_LEN).subarray(0, 64);
     message.writeUInt32LE(3, 0);
     message.writeUInt32LE(h.session.in.index, 4);
-    for (let n = 0; n <= LIMIT.PUNTS_MAX; n++) h.receive(message);
+    // Cookie replies, which anybody can forge, get half of the ring.
+    for (let n = 0; n <= LIMIT.PUNTS_MAX / 2; n++) h.receive(message);
   },
   "ingress/unknown_index": (h) => void h.receive(sealed({ ...h.session.in, index: 0xffff_ff00 }, 0n, echo)),
   "ingress/key_expired": (h) => {

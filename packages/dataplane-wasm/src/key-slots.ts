@@ -88,12 +88,6 @@ export class KeySlots {
     this.#free.push(slot);
   }
 
-  /** Forgets all keys, whatever their state: the workers have stopped. */
-  wipeAll(): void {
-    const { base, count } = this.#memory.plan.regions.KEYS;
-    this.#octets.fill(0, base, base + count * SIZE);
-  }
-
   #at(slot: number): number {
     return elementAddress(this.#memory, "KEYS", slot);
   }

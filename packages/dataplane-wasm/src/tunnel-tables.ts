@@ -57,6 +57,8 @@ export class TunnelTables {
   readonly #routes: RouteCells;
   readonly #indexes: Indexes;
   readonly #allowed = new Map<number, readonly AllowedRow[]>();
+  /** How many allowed prefixes of each length there are. */
+  readonly #lengths = { 4: new Array<number>(LENGTHS).fill(0), 6: new Array<number>(LENGTHS).fill(0) };
 
   constructor(memory: SwitchMemory, routes: RouteCells) {
     this.#tunnel = new Image(memory, "TUNNEL");
@@ -124,19 +126,19 @@ export class TunnelTables {
 
   /** Puts all allowed prefixes of a peer in place of those it has. No two peers may have the same one. */
   setAllowed(index: number, rows: readonly AllowedRow[]): void {
-    for (const row of this.#allowed.get(index) ?? []) this.#routes.delete(allowedTag(row), row.key);
-    for (const row of rows) this.#routes.set(allowedTag(row), row.key, ((KIND.L3PEER << 24) | index) >>> 0, 0);
+    for (const row of this.#allowed.get(index) ?? []) {
+      this.#routes.delete(allowedTag(row), row.key);
+      this.#lengths[row.family][row.length] = (this.#lengths[row.family][row.length] as number) - 1;
+    }
+    for (const row of rows) {
+      this.#routes.set(allowedTag(row), row.key, ((KIND.L3PEER << 24) | index) >>> 0, 0);
+      this.#lengths[row.family][row.length] = (this.#lengths[row.family][row.length] as number) + 1;
+    }
     if (rows.length > 0) this.#allowed.set(index, rows);
     else this.#allowed.delete(index);
-    const all = [...this.#allowed.values()].flat();
-    const counts = (family: 4 | 6): number[] => {
-      const out = new Array<number>(LENGTHS).fill(0);
-      for (const row of all) if (row.family === family) out[row.length] = 1;
-      return out;
-    };
-    const v6 = counts(6);
+    const { 4: v4, 6: v6 } = this.#lengths;
     this.#tunnel.put(0, {
-      v4Lens: lengthBits(counts(4), 0),
+      v4Lens: lengthBits(v4, 0),
       v6Lens0: lengthBits(v6, 0),
       v6Lens1: lengthBits(v6, 64),
       v6Lens2: lengthBits(v6, 128),

@@ -101,7 +101,7 @@ function twoSteps(
   renameThere(target, name, ifname);
 }
 
-/** Sets MAC, MTU, queue length, super-frame size, addresses, state and routes of a device. Addresses and routes that exist are kept. */
+/** Sets MAC, MTU, queue length, super-frame size, addresses, state and routes of a device. Addresses that exist are kept. */
 export function configureDevice(spec: ConfigureDevice): void {
   const { ifname } = spec;
   const about = `device ${ifname}`;
@@ -133,7 +133,7 @@ export function configureDevice(spec: ConfigureDevice): void {
       // Before the device comes up: with an address already there, IPv6 has nothing to wait for.
       for (const address of spec.addresses ?? []) addAddress(socket, index, about, address);
       if (spec.up !== undefined) setUp(socket, index, ifname, spec.up);
-      for (const route of spec.routes ?? []) addRoute(socket, index, about, route);
+      for (const route of spec.routes ?? []) addRoute(socket, index, about, route, spec.keepRoutes ?? false);
     }),
   );
 }
@@ -180,7 +180,13 @@ function addAddress(socket: rt.RouteSocket, index: number, about: string, text: 
   });
 }
 
-function addRoute(socket: rt.RouteSocket, index: number, about: string, route: { to: string; via?: string }): void {
+function addRoute(
+  socket: rt.RouteSocket,
+  index: number,
+  about: string,
+  route: { to: string; via?: string },
+  keep: boolean,
+): void {
   const what = `cannot add route ${route.to}${route.via ? ` via ${route.via}` : ""} to ${about}`;
   const via = route.via === undefined ? undefined : parseAddress(route.via);
   if (route.via !== undefined && !via) invalid(what, route.via, "an address");
@@ -197,10 +203,14 @@ function addRoute(socket: rt.RouteSocket, index: number, about: string, route: {
   const attributes: rt.Attribute[] = [[rt.RTA.OIF, index]];
   if (to.length > 0) attributes.push([rt.RTA.DST, masked(to.octets, to.length)]);
   if (via) attributes.push([rt.RTA.GATEWAY, via]);
-  attempt(what, () => socket.request(rt.RTM.NEWROUTE, rt.NLM.CREATE | rt.NLM.REPLACE, head, attributes), {
+  const flags = rt.NLM.CREATE | (keep ? rt.NLM.EXCL : rt.NLM.REPLACE);
+  attempt(what, () => socket.request(rt.RTM.NEWROUTE, flags, head, attributes), {
     ENETUNREACH: "the gateway is not in a network of one of the device's addresses",
     EHOSTUNREACH: "the gateway is not in a network of one of the device's addresses",
     ENETDOWN: "the device is down",
+    ...(head[0] === rt.AF_INET6
+      ? { EACCES: "IPv6 is switched off on that device (sysctl net.ipv6.conf.*.disable_ipv6)" }
+      : {}),
   });
 }
 

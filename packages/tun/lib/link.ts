@@ -68,6 +68,8 @@ export interface ConfigureDevice {
   /** Also bring up `lo` in that namespace. */
   readonly loopback?: boolean;
   readonly routes?: readonly { readonly to: string; readonly via?: string }[];
+  /** A route to the same prefix that is there stays (EEXIST); default: it is replaced. */
+  readonly keepRoutes?: boolean;
 }
 
 /** Facts of a device, from RTM_GETLINK. */

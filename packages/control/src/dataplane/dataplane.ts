@@ -100,7 +100,8 @@ export class Dataplane implements DataplaneApi {
         for (const order of core.sockets.ordersFor(worker)) await host.send(order);
       }
       if (checked.wireguard && wireguard) {
-        core.tunnel = await Tunnel.start(core, checked.wireguard, wireguard, dataplane.#nowMs);
+        const around = { nowMs: dataplane.#nowMs, drainEvents: () => dataplane.#drainEvents() };
+        core.tunnel = await Tunnel.start(core, checked.wireguard, wireguard, around);
       }
       dataplane.#every(EVENTS_MS, () => dataplane.#drainEvents());
       dataplane.#every(WATCH_MS, () => dataplane.#ports.watch());
@@ -118,7 +119,10 @@ export class Dataplane implements DataplaneApi {
   #hostEvents(): HostEvents {
     const core = this.#core;
     return {
-      gone: (_worker, ports) => this.#ports.goneFromWorker(ports),
+      gone: (_worker, ports) => {
+        this.#ports.goneFromWorker(ports);
+        core.tunnel?.gone(ports);
+      },
       attention: () => this.#drainEvents(),
       failed: (worker, error) => {
         core.tables.forgetWorker(worker);
@@ -290,7 +294,9 @@ function openSockets(link: Link, options: Options, wireguard: WireguardSockets |
 }
 
 function memorySizes(options: Options): MemorySizes {
-  const { workers, networksMax, portsMax, routesMax, fdbMax } = options;
+  const { workers, networksMax, routesMax, fdbMax } = options;
+  // The TUN device is a port too.
+  const portsMax = options.portsMax + (options.wireguard?.device === undefined ? 0 : 1);
   // Twice: a network may exchange all its VTEPs at once, and the old ones' indexes are free only afterwards.
   const vtepsMax = 2 * options.vtepsMax;
   // A station has a MAC and, of those that talk IP, about as many addresses as fit a quarter of the MACs' room.

@@ -30,8 +30,7 @@ export class Problems {
   }
 
   add(key: string, found: unknown, allowed: string): void {
-    const text = found === undefined ? "nothing" : typeof found === "string" ? found : JSON.stringify(found);
-    this.list.push({ key, found: String(text).slice(0, 200), allowed });
+    this.list.push({ key, found: textOf(found).slice(0, 200), allowed });
   }
 
   /**
@@ -61,5 +60,16 @@ export class Problems {
 
   throwIfAny(): void {
     if (this.list.length > 0) throw new InvalidInput(this.#subject, this.list);
+  }
+}
+
+function textOf(found: unknown): string {
+  if (found === undefined) return "nothing";
+  if (typeof found === "string") return found;
+  try {
+    return String(JSON.stringify(found));
+  } catch {
+    // A bigint, or an object that contains itself.
+    return typeof found === "bigint" ? String(found) : "something that JSON has no text for";
   }
 }

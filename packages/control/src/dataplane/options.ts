@@ -40,7 +40,7 @@ const KEYS = {
   networksMax: "value",
   link: "value",
   persistent: "value",
-  wireguard: "object",
+  wireguard: "value",
 } as const;
 
 /** @throws InvalidInput */
@@ -77,7 +77,9 @@ export function checkOptions(options: DataplaneOptions, link: Link): Options {
   }
   const families = underlay.map((u) => u.family);
   const wireguard =
-    given.wireguard && checkWireguard(given.wireguard, { vxlanPort: numbers.vxlanPort, families, link }, problems);
+    given.wireguard === undefined
+      ? undefined
+      : checkWireguard(given.wireguard, { vxlanPort: numbers.vxlanPort, families, link }, problems);
   problems.throwIfAny();
   return { ...numbers, underlay, persistent: given.persistent ?? false, wireguard };
 }

@@ -12,13 +12,16 @@ const SUPER_FRAME_MAX = 62_000;
 export class TunnelDevice {
   readonly #core: Core;
   readonly #device: Device;
-  readonly #index: number;
+  /** Its port. */
+  readonly index: number;
   readonly name: string;
+  /** Somebody has deleted, renamed or moved it. */
+  isGone = false;
 
   private constructor(core: Core, device: Device, index: number) {
     this.#core = core;
     this.#device = device;
-    this.#index = index;
+    this.index = index;
     this.name = device.name;
   }
 
@@ -55,21 +58,24 @@ export class TunnelDevice {
    */
   addRoutes(prefixes: readonly Prefix[]): void {
     for (const prefix of prefixes) {
-      if (prefix.length === 0) continue;
+      if (prefix.length === 0 || this.isGone) continue;
       try {
         this.#core.link.configureDevice({
           ifname: this.name,
           routes: [{ to: `${formatAddress(prefix.key)}/${prefix.length}` }],
+          keepRoutes: true,
         });
       } catch (error) {
-        if ((error as { code?: string }).code !== "EEXIST") throw error;
+        const { code } = error as { code?: string };
+        if (code === "ENODEV") this.isGone = true;
+        else if (code !== "EEXIST") throw error;
       }
     }
   }
 
   async close(): Promise<void> {
     const { hosts } = this.#core;
-    await Promise.allSettled(hosts.filter((h) => h.alive).map((h) => h.send({ do: "removePort", port: this.#index })));
+    await Promise.allSettled(hosts.filter((h) => h.alive).map((h) => h.send({ do: "removePort", port: this.index })));
     this.#device.close();
   }
 }

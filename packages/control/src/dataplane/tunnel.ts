@@ -18,9 +18,10 @@ import { Engine } from "../wireguard/engine.js";
 import { cookieSeal } from "../wireguard/noise/cookie-seal.js";
 import { type CookieSeal, mac1Key } from "../wireguard/noise/macs.js";
 import type { Endpoint, EngineEvent } from "../wireguard/surroundings.js";
-import { type Address, covers, formatAddress, parseAddress } from "./address.js";
-import type { Core } from "./core.js";
-import { InvalidInput, Problems } from "./invalid.js";
+import { type Address, formatAddress, parseAddress } from "./address.js";
+import { AllowedIps } from "./allowed-ips.js";
+import { type Core, closedError } from "./core.js";
+import { Problems } from "./invalid.js";
 import { TunnelDevice } from "./tunnel-device.js";
 import type { PeerInfo, PeerSpec, Traffic, WireguardCounters, WireguardInfo } from "./types.js";
 import { type CheckedPeer, type CheckedWireguard, checkPeers } from "./wireguard-check.js";
@@ -30,6 +31,8 @@ import type { WireguardSockets } from "./wireguard-sockets.js";
 export const TUNNEL_OVERHEAD = { 4: 60, 6: 80 } as const;
 /** Milliseconds between two looks at the timers. */
 const TICK_MS = 200;
+/** Handshakes begun at a time for peers that nothing is sent to yet: each takes the main thread some two milliseconds. */
+const STARTS_PER_TICK = 32;
 /** Ticks between two looks at the addresses of ours that peers are sent to from. */
 const LOCALS_EVERY = 5;
 
@@ -41,6 +44,14 @@ interface Peer {
   readonly before: Block;
 }
 
+/** What the tunnel is told of the data plane around it. */
+export interface TunnelSurroundings {
+  /** The clock of the workers. */
+  nowMs(): number;
+  /** Handles what the workers have told so far. */
+  drainEvents(): void;
+}
+
 export class Tunnel {
   readonly #core: Core;
   readonly #spec: CheckedWireguard;
@@ -49,8 +60,15 @@ export class Tunnel {
   readonly #engine: Engine;
   readonly #peers = new Map<string, Peer>();
   readonly #byIndex = new Map<number, Peer>();
+  readonly #allowed = new AllowedIps();
   readonly sockets: WireguardSockets;
   #device: TunnelDevice | undefined;
+  readonly #drainEvents: () => void;
+  #keylog: string | null;
+  /** Peers to begin sessions with. */
+  readonly #starting = new Set<number>();
+  /** Changes of peers, one after another. */
+  #queue: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #ticks = 0;
 
@@ -59,10 +77,12 @@ export class Tunnel {
     spec: CheckedWireguard,
     sockets: WireguardSockets,
     box: CookieSeal,
-    nowMs: () => number,
+    { nowMs, drainEvents }: TunnelSurroundings,
   ) {
     this.#core = core;
     this.#spec = spec;
+    this.#drainEvents = drainEvents;
+    this.#keylog = spec.keylog ?? null;
     this.sockets = sockets;
     this.#slots = new KeySlots(core.memory);
     this.#punts = new Punts(core.memory);
@@ -94,7 +114,7 @@ export class Tunnel {
         },
         takeCounter: (slot) => this.#slots.takeCounter(slot),
       },
-      ...(spec.keylog === undefined ? {} : { keylog: keylogTo(spec.keylog) }),
+      ...(spec.keylog === undefined ? {} : { keylog: this.#keylogTo(spec.keylog) }),
     });
   }
 
@@ -103,7 +123,7 @@ export class Tunnel {
     core: Core,
     spec: CheckedWireguard,
     sockets: WireguardSockets,
-    nowMs: () => number,
+    around: TunnelSurroundings,
   ): Promise<Tunnel> {
     const { options, tables, hosts } = core;
     let tunnel: Tunnel | undefined;
@@ -115,7 +135,7 @@ export class Tunnel {
         mac1Key: mac1Key(Buffer.from(spec.publicKey, "base64")),
         rekeyAfter: BigInt(spec.rekeyAfterMessages),
       });
-      tunnel = new Tunnel(core, spec, sockets, box, nowMs);
+      tunnel = new Tunnel(core, spec, sockets, box, around);
       await tables.publish();
       for (const host of hosts) for (const order of sockets.ordersFor(host.worker)) await host.send(order);
       if (spec.device !== undefined) {
@@ -142,71 +162,64 @@ export class Tunnel {
 
   /** Index of the peer whose allowedIps cover an address inside the tunnel longest. */
   peerOf(address: Address): number | undefined {
-    let best: { index: number; length: number } | undefined;
-    for (const { index, spec } of this.#peers.values()) {
-      for (const prefix of spec.allowedIps) {
-        if (covers(prefix, address) && prefix.length >= (best?.length ?? 0)) best = { index, length: prefix.length };
-      }
-    }
-    return best?.index;
+    return this.#allowed.peerOf(address);
   }
 
-  /** Puts a list of peers in place of the present one. @throws InvalidInput, nothing changed */
-  async setPeers(list: readonly PeerSpec[]): Promise<void> {
-    const { options } = this.#core;
+  /** Puts a list of peers in place of the present one. One list after another. @throws InvalidInput, nothing changed */
+  setPeers(list: readonly PeerSpec[]): Promise<void> {
+    const run = this.#queue.then(() => {
+      if (this.#core.closed) throw closedError();
+      return this.#setPeers(this.#check(list));
+    });
+    this.#queue = run.catch(() => undefined);
+    return run;
+  }
+
+  #check(list: readonly PeerSpec[]): CheckedPeer[] {
     const problems = new Problems("peers");
-    const around = {
-      ownKey: this.#spec.publicKey,
-      peersMax: this.#spec.peersMax,
-      families: options.underlay.map((u) => u.family),
-    };
-    const checked = checkPeers(list, "peers", around, problems);
+    const { publicKey: ownKey, peersMax } = this.#spec;
+    const families = this.#core.options.underlay.map((u) => u.family);
+    const checked = checkPeers(list, "peers", { ownKey, peersMax, families }, problems);
     problems.throwIfAny();
-    await this.#setPeers(checked);
+    return checked;
   }
 
   async #setPeers(wanted: readonly CheckedPeer[]): Promise<void> {
     const { tables, memory } = this.#core;
-    const leaving = [...this.#peers.values()].filter((p) => !wanted.some((w) => w.publicKey === p.spec.publicKey));
+    const staying = new Set(wanted.map((w) => w.publicKey));
+    const leaving = [...this.#peers.values()].filter((p) => !staying.has(p.spec.publicKey));
     for (const { index, spec } of leaving) {
       this.#engine.removePeer(index);
       tables.tunnel.removePeer(index);
       this.#peers.delete(spec.publicKey);
     }
     // First all that go, then all that come: a prefix may change its owner.
-    for (const spec of wanted) {
-      const peer = this.#peers.get(spec.publicKey);
-      if (peer) tables.tunnel.setAllowed(peer.index, []);
-    }
-    const fresh: Peer[] = [];
+    for (const { index } of this.#peers.values()) tables.tunnel.setAllowed(index, []);
     for (const spec of wanted) {
       const old = this.#peers.get(spec.publicKey);
-      const peer = old ?? this.#add(spec);
       if (old) this.#change(old, spec);
-      else fresh.push(peer);
-      tables.tunnel.setAllowed(
-        peer.index,
-        spec.allowedIps.map(({ family, key, length }) => ({ family, key, length })),
-      );
+      const { index } = old ?? this.#add(spec);
+      tables.tunnel.setAllowed(index, spec.allowedIps);
     }
+    this.#allowed.replace([...this.#peers.values()].map(({ index, spec }) => ({ index, prefixes: spec.allowedIps })));
     this.#pointVteps();
     await tables.publish();
+    // What workers have told of the indexes is about those that leave, not about their next users.
+    this.#drainEvents();
     for (const { index } of leaving) {
       this.#byIndex.delete(index);
       clearPeerTimes(memory, index);
       tables.tunnel.releasePeer(index);
     }
-    this.#device?.addRoutes(wanted.flatMap((p) => p.allowedIps));
+    if (this.#core.closed) return;
     this.startSessions();
+    this.#device?.addRoutes(wanted.flatMap((p) => p.allowedIps));
   }
 
   #add(spec: CheckedPeer): Peer {
     const { tables, reader } = this.#core;
-    const index = tables.tunnel.addPeer();
-    if (index === undefined) {
-      const allowed = `${this.#spec.peersMax} peers at a time, those that are just leaving included (peersMax)`;
-      throw new InvalidInput("peers", [{ key: "peers", found: spec.publicKey, allowed }]);
-    }
+    // There is room: for two lists of peersMax, that which goes and that which comes.
+    const index = tables.tunnel.addPeer() as number;
     const endpoint = spec.endpoint && { address: spec.endpoint.text, port: spec.endpoint.port };
     const peer: Peer = { index, spec, endpoint, before: reader.block("PEER_COUNTERS", index) };
     this.#peers.set(spec.publicKey, peer);
@@ -246,12 +259,26 @@ export class Tunnel {
 
   /** Begins sessions with the peers that networks have VTEPs behind: their first frame need not wait for one. */
   startSessions(): void {
-    const counters = new Map(this.#engine.counters().peers.map((p) => [p.peer, p]));
     for (const network of this.#core.networks.values()) {
       for (const { entry } of network.vteps.values()) {
         const peer = entry.isTunnel ? this.peerOf(entry) : undefined;
-        if (peer !== undefined && counters.get(peer)?.session === "none") this.#engine.noSession(peer);
+        if (peer !== undefined) this.#starting.add(peer);
       }
+    }
+    this.#startSome();
+  }
+
+  #startSome(): void {
+    if (this.#starting.size === 0) return;
+    const sessions = new Map(this.#engine.counters().peers.map((p) => [p.peer, p.session]));
+    let left = STARTS_PER_TICK;
+    for (const peer of this.#starting) {
+      if (left === 0) return;
+      this.#starting.delete(peer);
+      // Gone meanwhile, or at it already, or nobody knows where it is.
+      if (sessions.get(peer) !== "none" || this.#byIndex.get(peer)?.endpoint === undefined) continue;
+      this.#engine.noSession(peer);
+      left--;
     }
   }
 
@@ -306,6 +333,7 @@ export class Tunnel {
   #tick(): void {
     if (++this.#ticks % LOCALS_EVERY === 0) this.#forgetLostLocals();
     this.#engine.tick();
+    this.#startSome();
   }
 
   /** An address of ours that is gone cannot be sent from: the kernel chooses another one, and the peer follows. */
@@ -321,14 +349,14 @@ export class Tunnel {
   }
 
   info(): WireguardInfo {
-    const { publicKey, listenPort, address, keylog } = this.#spec;
+    const { publicKey, listenPort, address } = this.#spec;
     return {
       publicKey,
       listenPort,
       address: address.map((a) => a.text),
-      device: this.#device?.name ?? null,
+      device: this.#device?.isGone === false ? this.#device.name : null,
       mtu: this.mtu,
-      keylog: keylog ?? null,
+      keylog: this.#keylog,
       peers: this.#peerInfos(),
     };
   }
@@ -367,9 +395,32 @@ export class Tunnel {
     });
   }
 
+  /** Ports that answer no more: our device may be among them. */
+  gone(ports: readonly number[]): void {
+    if (this.#device && ports.includes(this.#device.index)) this.#device.isGone = true;
+  }
+
+  /**
+   * A file that can be written no more ends the log, not the tunnel: behind half a line the rest could not be read.
+   * @throws the system error when the file cannot be made
+   */
+  #keylogTo(path: string): (lines: string) => void {
+    closeSync(openSync(path, "a", 0o600));
+    chmodSync(path, 0o600);
+    return (lines) => {
+      if (this.#keylog === null) return;
+      try {
+        appendFileSync(path, lines);
+      } catch {
+        this.#keylog = null;
+      }
+    };
+  }
+
   /** Removes the device and wipes every key. Workers may still run; the sockets are closed last. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#queue;
     await this.#device?.close();
     this.#engine.close();
     await this.#core.tables.publish();
@@ -385,13 +436,6 @@ function endpointOf({ address, port, local }: Pick<Punt, "address" | "port" | "l
 
 function endpointText({ address, port }: Endpoint): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** @throws the system error when the file cannot be made */
-function keylogTo(path: string): (lines: string) => void {
-  closeSync(openSync(path, "a", 0o600));
-  chmodSync(path, 0o600);
-  return (lines) => appendFileSync(path, lines);
 }
 
 function isGone(link: Link, address: string): boolean {

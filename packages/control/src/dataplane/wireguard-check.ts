@@ -66,6 +66,27 @@ const PREFIXES_PER_PEER = 8;
 
 const isSecret = (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === KEY_LEN;
 
+/** As many characters of base64 or hex as a key has. */
+const KEY_LIKE = /[A-Za-z0-9+/]{43}/;
+
+/** What may be said of a value: a key in the wrong place is not shown. */
+function shown(value: unknown): unknown {
+  if (typeof value === "string") return KEY_LIKE.test(value) ? "something else" : value;
+  return value === undefined || typeof value === "number" ? value : "something else";
+}
+
+/** As Problems.shape(), without a word about the values: under a key that is not known may be a secret. */
+function shape<T extends object>(
+  problems: Problems,
+  given: T,
+  keys: Readonly<Record<keyof T, "list" | "object" | "value">>,
+): T {
+  const found = new Problems("");
+  const kept = found.shape(given, keys);
+  for (const { key, allowed } of found.list) problems.add(shown(key) as string, "something else", allowed);
+  return kept;
+}
+
 /** What a list of peers is judged by beside itself. */
 export interface PeerSurroundings {
   /** Base64. */
@@ -78,7 +99,7 @@ export interface PeerSurroundings {
 /** Adds to `problems` what is wrong with the list; the peers that came out right. */
 export function checkPeers(list: unknown, at: string, around: PeerSurroundings, problems: Problems): CheckedPeer[] {
   if (!Array.isArray(list)) {
-    problems.add(at, list, "a list of peers");
+    problems.add(at, shown(list), "a list of peers");
     return [];
   }
   if (list.length > around.peersMax) problems.add(at, `${list.length} peers`, `${around.peersMax} peers (peersMax)`);
@@ -108,7 +129,7 @@ export function checkPeers(list: unknown, at: string, around: PeerSurroundings, 
 
 function checkPeer(given: PeerSpec, at: string, around: PeerSurroundings, problems: Problems): CheckedPeer | undefined {
   const inside = new Problems(at);
-  const spec = inside.shape(given, PEER_KEYS);
+  const spec = shape(inside, given, PEER_KEYS);
   const key = typeof spec.publicKey === "string" ? readKey(spec.publicKey) : undefined;
   // Not shown: it may be somebody's private key.
   if (!key) inside.add("publicKey", "something else", "32 octets in base64, as `weft pubkey` writes");
@@ -117,7 +138,7 @@ function checkPeer(given: PeerSpec, at: string, around: PeerSurroundings, proble
   let endpoint: VtepAddress | undefined;
   if (spec.endpoint !== undefined) {
     endpoint = parseVtep(spec.endpoint, 0);
-    if (!endpoint || endpoint.port === 0) inside.add("endpoint", spec.endpoint, "ADDR:PORT or [ADDR]:PORT");
+    if (!endpoint || endpoint.port === 0) inside.add("endpoint", shown(spec.endpoint), "ADDR:PORT or [ADDR]:PORT");
     else if (!around.families.includes(endpoint.family)) {
       inside.add(
         "endpoint",
@@ -131,7 +152,7 @@ function checkPeer(given: PeerSpec, at: string, around: PeerSurroundings, proble
   (spec.allowedIps ?? []).forEach((text: unknown, j) => {
     const prefix = parseCidr(text);
     if (!prefix || !sameKey(networkKey(prefix), prefix.key)) {
-      inside.add(`allowedIps[${j}]`, text, "a prefix as 10.7.0.2/32, the bits behind it zero");
+      inside.add(`allowedIps[${j}]`, shown(text), "a prefix as 10.7.0.2/32, the bits behind it zero");
     } else if (!allowedText.includes(`${formatAddress(prefix.key)}/${prefix.length}`)) {
       allowedIps.push(prefix);
       allowedText.push(`${formatAddress(prefix.key)}/${prefix.length}`);
@@ -141,7 +162,7 @@ function checkPeer(given: PeerSpec, at: string, around: PeerSurroundings, proble
     inside.add("presharedKey", "something else", "32 octets");
   const keepalive = spec.persistentKeepalive ?? 0;
   if (!Number.isInteger(keepalive) || keepalive < 0 || keepalive > 65_535) {
-    inside.add("persistentKeepalive", keepalive, "seconds, 0 (off) ..65535");
+    inside.add("persistentKeepalive", shown(keepalive), "seconds, 0 (off) ..65535");
   }
   for (const { key: inner, found, allowed } of inside.list)
     problems.add(inner === "(all)" ? at : `${at}.${inner}`, found, allowed);
@@ -164,7 +185,7 @@ export function checkWireguard(
   problems: Problems,
 ): CheckedWireguard | undefined {
   const inside = new Problems("wireguard");
-  const spec = inside.shape(given, KEYS);
+  const spec = shape(inside, given, KEYS);
   if (!isSecret(spec.privateKey)) inside.add("privateKey", "something else", "32 octets");
   const publicKey = isSecret(spec.privateKey) ? publicKeyText(spec.privateKey) : "";
   const whole = (
@@ -174,9 +195,9 @@ export function checkWireguard(
     preset: number,
   ): number => {
     const value = spec[key] ?? preset;
-    if (!Number.isInteger(value) || value < low || value > high)
-      inside.add(key, value, `a whole number, ${low}..${high}`);
-    return value;
+    if (Number.isInteger(value) && value >= low && value <= high) return value;
+    inside.add(key, shown(value), `a whole number, ${low}..${high}`);
+    return preset;
   };
   const listenPort = whole("listenPort", 1, 65_535, 51_820);
   if (listenPort === around.vxlanPort)
@@ -185,20 +206,21 @@ export function checkWireguard(
   const rekeyAfterMessages = whole("rekeyAfterMessages", 1, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   const list: readonly unknown[] = spec.address ?? [];
   const address: Address[] = [];
-  if (list.length === 0 || list.length > ADDRESSES_MAX) inside.add("address", list, `1..${ADDRESSES_MAX} addresses`);
+  if (list.length === 0 || list.length > ADDRESSES_MAX)
+    inside.add("address", `${list.length} addresses`, `1..${ADDRESSES_MAX} addresses`);
   list.forEach((text, i) => {
     const one = parseAddress(text);
-    if (!one) inside.add(`address[${i}]`, text, "an IPv4 or IPv6 address, without a prefix length");
+    if (!one) inside.add(`address[${i}]`, shown(text), "an IPv4 or IPv6 address, without a prefix length");
     else if (address.some((a) => a.text === one.text)) inside.add(`address[${i}]`, text, "each address once");
     else if (around.link.underlayInterface(one.text)) {
       inside.add(`address[${i}]`, text, "an address inside the tunnel, that no interface of this host has");
     } else address.push(one);
   });
   if (spec.device !== undefined && (typeof spec.device !== "string" || !isIfname(spec.device))) {
-    inside.add("device", spec.device, "a device name, 1..15 characters without / : and spaces");
+    inside.add("device", shown(spec.device), "a device name, 1..15 characters without / : and spaces");
   }
   if (spec.keylog !== undefined && (typeof spec.keylog !== "string" || spec.keylog === ""))
-    inside.add("keylog", spec.keylog, "a path");
+    inside.add("keylog", shown(spec.keylog), "a path");
   const peers = checkPeers(
     spec.peers ?? [],
     "peers",

@@ -79,11 +79,6 @@ export class WireguardSockets {
     return this.#sockets.reduce((sum, { socket }) => sum + socket.drops(), this.#lostBefore);
   }
 
-  /** Smallest receive buffer in force, octets. */
-  get receiveBuffer(): number {
-    return Math.min(...this.#sockets.map((s) => s.socket.receiveBuffer));
-  }
-
   /** Closes the sockets of a worker that died, but the one that the control plane sends from. */
   closeWorker(worker: number): void {
     if (worker === 0) return;
