@@ -15,7 +15,6 @@ import { PortSet } from "./port-set.js";
 import { readCounters, readFdb, readNeighbours } from "./report.js";
 import { Sockets } from "./sockets.js";
 import { ThreadHost } from "./thread-host.js";
-import { Tunnel } from "./tunnel.js";
 import type {
   AttachSpec,
   Counters,
@@ -101,6 +100,8 @@ export class Dataplane implements DataplaneApi {
       }
       if (checked.wireguard && wireguard) {
         const around = { nowMs: dataplane.#nowMs, drainEvents: () => dataplane.#drainEvents() };
+        // With it comes libsodium, which who needs no WireGuard should not have to load.
+        const { Tunnel } = await import("./tunnel.js");
         core.tunnel = await Tunnel.start(core, checked.wireguard, wireguard, around);
       }
       dataplane.#every(EVENTS_MS, () => dataplane.#drainEvents());
