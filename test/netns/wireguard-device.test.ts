@@ -31,6 +31,12 @@ t.test("routes of others stay, its own go with it", async (t) => {
   t.match(run("route show 10.50.0.0/16"), /dev wgt0/);
   await dp.setPeers([peer("10.50.0.0/16", "10.51.0.0/16")]);
   t.match(run("route show 10.51.0.0/16"), /dev wgt0/, "a list that comes later");
+  await dp.setPeers([peer("10.51.0.0/16", "fd51::/64")]);
+  t.equal(run("route show 10.50.0.0/16"), "", "a prefix that no peer has any more");
+  t.match(run("route show 10.51.0.0/16"), /dev wgt0/);
+  t.match(run("-6 route show fd51::/64"), /dev wgt0/);
+  await dp.setPeers([peer("10.51.0.0/16")]);
+  t.equal(run("-6 route show fd51::/64"), "");
   await dp.close();
   t.equal(run("route show table main"), before);
 });
@@ -48,7 +54,10 @@ t.test("the device is deleted by somebody: lists of peers are still taken", asyn
 
 t.test("a name and a port that are taken", async (t) => {
   run("link add wgt0 type veth peer name wgx0");
-  await t.rejects(start({}), { message: /wgt0/ });
+  await t.rejects(start({}), { message: /wgt0.*wireguard\.device/ });
+  run("link del wgt0");
+  run("tuntap add dev wgt0 mode tun");
+  await t.rejects(start({}), { message: /wgt0.*wireguard\.device/ }, "a persistent one is not joined");
   run("link del wgt0");
   const dp = await start({});
   await t.rejects(start({ address: ["10.7.0.2"], device: "wgt1" }), { code: "EADDRINUSE", message: /4789|51820/ });

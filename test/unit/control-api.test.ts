@@ -399,13 +399,20 @@ t.test("what is in clear beside WireGuard is said; so is a tunnel that is too na
 t.test("peers that come, roam and stay away are in the log", async (t) => {
   const { double, lines } = await open(t, { peers: [PEER_B], networks: [] });
   lines.length = 0;
-  double.tell({ type: "handshake", peer: "b", role: "initiator" });
+  const came = { type: "handshake", peer: "b", role: "initiator" } as const;
+  double.tell(came);
+  double.tell(came);
   double.tell({ type: "roamed", peer: "b", endpoint: "10.9.0.7:1024" });
   double.tell({ type: "unreachable", peer: "b" });
+  double.tell(came);
+  double.tell({ type: "stranger", publicKey: "c", endpoint: "10.9.0.8:1024" });
   t.match(lines, [
-    { level: "debug", peer: "b", role: "initiator", component: "wireguard" },
+    { level: "info", peer: "b", role: "initiator", component: "wireguard", msg: "session with peer" },
+    { level: "debug", peer: "b", msg: "new keys with peer" },
     { level: "info", peer: "b", endpoint: "10.9.0.7:1024", msg: "peer roamed" },
     { level: "warn", peer: "b", msg: /unreachable: no answer for 90 s/ },
+    { level: "info", peer: "b", msg: "session with peer" },
+    { level: "warn", publicKey: "c", endpoint: "10.9.0.8:1024", msg: /no peer's here/ },
   ]);
 });
 

@@ -285,6 +285,8 @@ t.test("strangers, wrong indexes and messages that are none get no answer", asyn
   stranger.data(0);
   world.run(100);
   t.equal(b.engine.counters().refused.unknown_peer, 1);
+  const publicKey = stranger.engine.publicKey.toString("base64");
+  t.match(b.events.at(-1), { type: "stranger", publicKey, from: { address: stranger.address } });
   const from = { address: stranger.address, port: 1 };
   for (let length = 0; length <= 200; length++) {
     const message = Buffer.alloc(length);

@@ -4,7 +4,7 @@
 import { closeSync, openSync } from "node:fs";
 import { native } from "./addon.js";
 import { formatAddress, formatMac, parseAddress, parseMac, parsePrefix } from "./addresses.js";
-import { type Advice, attempt, createSystemError, ERRNO } from "./errors.js";
+import { type Advice, attempt, createSystemError, ERRNO, hasCode } from "./errors.js";
 import type { ConfigureDevice, Device, DeviceStats, PlaceDevice } from "./link.js";
 import * as rt from "./rtnetlink.js";
 
@@ -13,6 +13,8 @@ const NODAD = 0x02;
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_LINK = 253;
+/** Any scope, when a route is removed. */
+const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;
 
 const NO_DEVICE: Advice = { ENODEV: "there is no such device in that namespace" };
@@ -133,6 +135,7 @@ export function configureDevice(spec: ConfigureDevice): void {
       // Before the device comes up: with an address already there, IPv6 has nothing to wait for.
       for (const address of spec.addresses ?? []) addAddress(socket, index, about, address);
       if (spec.up !== undefined) setUp(socket, index, ifname, spec.up);
+      for (const prefix of spec.removeRoutes ?? []) removeRoute(socket, index, about, prefix);
       for (const route of spec.routes ?? []) addRoute(socket, index, about, route, spec.keepRoutes ?? false);
     }),
   );
@@ -212,6 +215,25 @@ function addRoute(
       ? { EACCES: "IPv6 is switched off on that device (sysctl net.ipv6.conf.*.disable_ipv6)" }
       : {}),
   });
+}
+
+function removeRoute(socket: rt.RouteSocket, index: number, about: string, prefix: string): void {
+  const what = `cannot remove route ${prefix} from ${about}`;
+  const to = parsePrefix(prefix) ?? invalid(what, prefix, "a prefix, like 10.8.0.0/16");
+  const head = Buffer.alloc(rt.HEAD.route);
+  head[0] = to.octets.length === 16 ? rt.AF_INET6 : rt.AF_INET;
+  head[1] = to.length;
+  head[4] = RT_TABLE_MAIN;
+  head[6] = RT_SCOPE_NOWHERE;
+  const attributes: rt.Attribute[] = [
+    [rt.RTA.OIF, index],
+    [rt.RTA.DST, masked(to.octets, to.length)],
+  ];
+  try {
+    attempt(what, () => socket.request(rt.RTM.DELROUTE, 0, head, attributes));
+  } catch (error) {
+    if (!hasCode(error, "ESRCH")) throw error;
+  }
 }
 
 /** The kernel refuses prefixes with host bits. */

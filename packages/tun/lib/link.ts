@@ -70,6 +70,8 @@ export interface ConfigureDevice {
   readonly routes?: readonly { readonly to: string; readonly via?: string }[];
   /** A route to the same prefix that is there stays (EEXIST); default: it is replaced. */
   readonly keepRoutes?: boolean;
+  /** Prefixes whose routes through the device are to go; one that is not there is no error. */
+  readonly removeRoutes?: readonly string[];
 }
 
 /** Facts of a device, from RTM_GETLINK. */

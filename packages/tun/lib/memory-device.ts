@@ -154,6 +154,10 @@ export class MemoryDevice {
     if (spec.txQueueLen !== undefined) this.#queueMax = spec.txQueueLen;
     for (const address of spec.addresses ?? []) if (!this.addresses.includes(address)) this.addresses.push(address);
     if (spec.up !== undefined) this.up = spec.up;
+    for (const prefix of spec.removeRoutes ?? []) {
+      const at = this.routes.findIndex((r) => r.to === prefix);
+      if (at >= 0) this.routes.splice(at, 1);
+    }
     for (const route of spec.routes ?? []) {
       if (!this.routes.some((r) => r.to === route.to && r.via === route.via)) this.routes.push(route);
     }

@@ -14,6 +14,7 @@ export const RTM = {
   NEWADDR: 20,
   GETADDR: 22,
   NEWROUTE: 24,
+  DELROUTE: 25,
   GETROUTE: 26,
 } as const;
 /** Message flags (linux/netlink.h). */

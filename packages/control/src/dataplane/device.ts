@@ -141,7 +141,8 @@ export function removeRecorded(link: Link, { ifname, mac }: PortRecord, netnsFd?
   }
 }
 
-function existsHere(name: string): boolean {
+/** Whether this namespace has a device of that name. */
+export function existsHere(name: string): boolean {
   return readFileSync("/proc/self/net/dev", "utf8")
     .split("\n")
     .some((line) => line.split(":")[0]?.trim() === name);

@@ -1,8 +1,9 @@
 /** The TUN device that has the tunnel addresses: this host is then an ordinary WireGuard peer for its other programs. */
-import type { Device } from "@weft/tun";
+import type { ConfigureDevice, Device } from "@weft/tun";
 import type { Address, Prefix } from "./address.js";
 import { formatAddress } from "./address.js";
 import { type Core, closedError } from "./core.js";
+import { existsHere } from "./device.js";
 
 /** Packets the device holds until the switch reads them. */
 const QUEUE_PACKETS = 1000;
@@ -15,6 +16,8 @@ export class TunnelDevice {
   /** Its port. */
   readonly index: number;
   readonly name: string;
+  /** Prefixes that routes were made to. */
+  readonly #routes = new Set<string>();
   /** Somebody has deleted, renamed or moved it. */
   isGone = false;
 
@@ -28,6 +31,8 @@ export class TunnelDevice {
   /** Makes the device, and hands it to worker 0 to read. @throws the system error; nothing stays then */
   static async open(core: Core, name: string, addresses: readonly Address[], mtu: number): Promise<TunnelDevice> {
     const { link, tables, hosts } = core;
+    // TUNSETIFF would quietly join somebody's persistent device of that name.
+    if (link.kind === "kernel" && existsHere(name)) throw taken(name);
     const index = tables.reservePort();
     if (index === undefined) throw closedError();
     const { vnetHdr, tapChecksum, coalesceTcp, coalesceUdp } = link.features();
@@ -53,23 +58,32 @@ export class TunnelDevice {
   }
 
   /**
-   * Makes routes through the device. No default route: the peers' own endpoints would lie behind it. A route that is there
-   * already, whoever made it, stays.
+   * Makes the routes through the device those to these prefixes. No default route: the peers' own endpoints would lie behind it. A
+   * route that was there before, whoever made it, stays.
    */
-  addRoutes(prefixes: readonly Prefix[]): void {
-    for (const prefix of prefixes) {
-      if (prefix.length === 0 || this.isGone) continue;
-      try {
-        this.#core.link.configureDevice({
-          ifname: this.name,
-          routes: [{ to: `${formatAddress(prefix.key)}/${prefix.length}` }],
-          keepRoutes: true,
-        });
-      } catch (error) {
-        const { code } = error as { code?: string };
-        if (code === "ENODEV") this.isGone = true;
-        else if (code !== "EEXIST") throw error;
-      }
+  setRoutes(prefixes: readonly Prefix[]): void {
+    const wanted = new Set(prefixes.filter((p) => p.length > 0).map((p) => `${formatAddress(p.key)}/${p.length}`));
+    for (const prefix of this.#routes) {
+      if (wanted.has(prefix)) continue;
+      this.#configure({ removeRoutes: [prefix] });
+      this.#routes.delete(prefix);
+    }
+    for (const to of wanted) {
+      if (!this.#routes.has(to) && this.#configure({ routes: [{ to }], keepRoutes: true })) this.#routes.add(to);
+    }
+  }
+
+  /** @returns false when there is such a route already, or no device any more. */
+  #configure(change: Omit<ConfigureDevice, "ifname">): boolean {
+    if (this.isGone) return false;
+    try {
+      this.#core.link.configureDevice({ ifname: this.name, ...change });
+      return true;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === "ENODEV") this.isGone = true;
+      else if (code !== "EEXIST") throw error;
+      return false;
     }
   }
 
@@ -78,4 +92,9 @@ export class TunnelDevice {
     await Promise.allSettled(hosts.filter((h) => h.alive).map((h) => h.send({ do: "removePort", port: this.index })));
     this.#device.close();
   }
+}
+
+function taken(name: string): Error {
+  const message = `there is a device ${name} in this namespace already: choose another name for wireguard.device`;
+  return Object.assign(new Error(message), { code: "EEXIST" });
 }

@@ -4,23 +4,15 @@
  */
 import { randomBytes } from "node:crypto";
 import { appendFileSync, chmodSync, closeSync, openSync } from "node:fs";
-import {
-  type Block,
-  clearPeerTimes,
-  KeySlots,
-  type PeerEvent,
-  type Punt,
-  Punts,
-  readPeerTimes,
-} from "@weft/dataplane-wasm";
-import type { Link } from "@weft/tun";
+import { type Block, clearPeerTimes, KeySlots, type PeerEvent, Punts, readPeerTimes } from "@weft/dataplane-wasm";
 import { Engine } from "../wireguard/engine.js";
 import { cookieSeal } from "../wireguard/noise/cookie-seal.js";
 import { type CookieSeal, mac1Key } from "../wireguard/noise/macs.js";
 import type { Endpoint, EngineEvent } from "../wireguard/surroundings.js";
-import { type Address, formatAddress, parseAddress } from "./address.js";
+import { type Address, parseAddress } from "./address.js";
 import { AllowedIps } from "./allowed-ips.js";
 import { type Core, closedError } from "./core.js";
+import { endpointOf, endpointText, isGone } from "./endpoint.js";
 import { Problems } from "./invalid.js";
 import { TunnelDevice } from "./tunnel-device.js";
 import type { PeerInfo, PeerSpec, Traffic, WireguardCounters, WireguardInfo } from "./types.js";
@@ -213,7 +205,7 @@ export class Tunnel {
     }
     if (this.#core.closed) return;
     this.startSessions();
-    this.#device?.addRoutes(wanted.flatMap((p) => p.allowedIps));
+    this.#device?.setRoutes(wanted.flatMap((p) => p.allowedIps));
   }
 
   #add(spec: CheckedPeer): Peer {
@@ -306,6 +298,11 @@ export class Tunnel {
   }
 
   #tell(event: EngineEvent): void {
+    if (event.type === "stranger") {
+      const { publicKey, from } = event;
+      this.#core.emit({ type: "stranger", publicKey, endpoint: endpointText(from) });
+      return;
+    }
     const peer = this.#byIndex.get(event.peer)?.spec.publicKey;
     if (peer === undefined) return;
     if (event.type === "handshake") this.#core.emit({ type: "handshake", peer, role: event.role });
@@ -425,23 +422,5 @@ export class Tunnel {
     this.#engine.close();
     await this.#core.tables.publish();
     this.sockets.close();
-  }
-}
-
-/** Where something came from, and which address of ours it was sent to, when that is known. */
-function endpointOf({ address, port, local }: Pick<Punt, "address" | "port" | "local">): Endpoint {
-  const where = { address: formatAddress(address), port };
-  return local.every((word) => word === 0) ? where : { ...where, local: formatAddress(local) };
-}
-
-function endpointText({ address, port }: Endpoint): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-function isGone(link: Link, address: string): boolean {
-  try {
-    return link.underlayInterface(address) === undefined;
-  } catch {
-    return false; // Out of descriptors: nothing is known.
   }
 }

@@ -358,6 +358,8 @@ export type DataplaneEvent =
   | { readonly type: "handshake"; readonly peer: string; readonly role: "initiator" | "responder" }
   /** A peer has not answered for 90 s: nothing is tried until there is something to send. */
   | { readonly type: "unreachable"; readonly peer: string }
+  /** Somebody who knows our public key, and is no peer, began a handshake; at most one in ten seconds, so this samples. */
+  | { readonly type: "stranger"; readonly publicKey: string; readonly endpoint: string }
   /** A peer writes from another address. */
   | { readonly type: "roamed"; readonly peer: string; readonly endpoint: string }
   | {

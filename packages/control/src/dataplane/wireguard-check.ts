@@ -139,7 +139,7 @@ function checkPeer(given: PeerSpec, at: string, around: PeerSurroundings, proble
   if (spec.endpoint !== undefined) {
     endpoint = parseVtep(spec.endpoint, 0);
     if (!endpoint || endpoint.port === 0) inside.add("endpoint", shown(spec.endpoint), "ADDR:PORT or [ADDR]:PORT");
-    else if (!around.families.includes(endpoint.family)) {
+    else if (around.families.length > 0 && !around.families.includes(endpoint.family)) {
       inside.add(
         "endpoint",
         spec.endpoint,

@@ -28,6 +28,8 @@ export class Watch {
   readonly #log: Log;
   readonly #now: () => Date;
   readonly #down = new Set<string>();
+  /** WireGuard peers that have answered since they were last given up. */
+  readonly #reached = new Set<string>();
   #refused: readonly Refused[] = [];
   #minute = 0;
   #lines = 0;
@@ -53,6 +55,12 @@ export class Watch {
     else if (event.type === "underlay") this.#hearUnderlay(event);
     else if (event.type === "handshake" || event.type === "unreachable" || event.type === "roamed")
       this.#hearPeer(event);
+    else if (event.type === "stranger") {
+      const { publicKey, endpoint } = event;
+      const text =
+        "handshake refused: this public key is no peer's here; is it missing in wireguard.peers, or another host's?";
+      this.#log.warn({ component: "wireguard", publicKey, endpoint }, text);
+    }
   }
 
   #hearRefused({ source, vni, network, reason }: DataplaneEvent & { readonly type: "refused" }): void {
@@ -69,10 +77,23 @@ export class Watch {
   }
 
   #hearPeer(event: DataplaneEvent & { readonly type: "handshake" | "unreachable" | "roamed" }): void {
-    const fields = { component: "wireguard", peer: event.peer };
-    if (event.type === "handshake") this.#log.debug({ ...fields, role: event.role }, "session made");
-    else if (event.type === "roamed") this.#log.info({ ...fields, endpoint: event.endpoint }, "peer roamed");
-    else this.#log.warn(fields, "peer unreachable: no answer for 90 s; tried again when there is something to send");
+    const { peer } = event;
+    const endpoint = this.#dataplane.wireguard()?.peers.find((p) => p.publicKey === peer)?.endpoint ?? null;
+    const fields = { component: "wireguard", peer, endpoint };
+    if (event.type === "handshake") {
+      const isNews = !this.#reached.has(peer);
+      this.#reached.add(peer);
+      if (isNews) this.#log.info({ ...fields, role: event.role }, "session with peer");
+      else this.#log.debug({ ...fields, role: event.role }, "new keys with peer");
+    } else if (event.type === "roamed") this.#log.info({ ...fields, endpoint: event.endpoint }, "peer roamed");
+    else {
+      this.#reached.delete(peer);
+      this.#log.warn(
+        fields,
+        "peer unreachable: no answer for 90 s; tried again when there is something to send. Is its weft up, is UDP let " +
+          "through to the endpoint, and does it have our public key? Its own log and `weft status` name handshakes it refuses",
+      );
+    }
   }
 
   #hearUnderlay({ address, up, mtu }: DataplaneEvent & { readonly type: "underlay" }): void {

@@ -15,7 +15,7 @@ import { Slots } from "./slots.js";
 import type { Endpoint, Surroundings } from "./surroundings.js";
 import { Tai64n } from "./tai64n.js";
 import { type EngineCounters, Tally } from "./tally.js";
-import { Clock } from "./timers.js";
+import { Clock, STRANGER_SPACING } from "./timers.js";
 
 export class Engine {
   readonly #surroundings: Surroundings;
@@ -27,6 +27,7 @@ export class Engine {
   /** By public key in base64. */
   readonly #byKey = new Map<string, Peer>();
   #isClosed = false;
+  #strangerMs: number | undefined;
 
   /** @param privateKey 32 octets; the caller may wipe them afterwards */
   constructor(privateKey: Uint8Array, surroundings: Surroundings) {
@@ -109,9 +110,18 @@ export class Engine {
     const initiation = readInitiation(this.#own, message);
     const peer = initiation && this.#byKey.get(initiation.public.toString("base64"));
     if (!initiation) refused.unsound++;
-    else if (!peer) refused.unknown_peer++;
-    else peer.initiation(initiation, message.length, from, now);
+    else if (!peer) {
+      refused.unknown_peer++;
+      this.#tellStranger(initiation.public, from, now);
+    } else peer.initiation(initiation, message.length, from, now);
     if (initiation) wipe(initiation.c, initiation.h);
+  }
+
+  /** Whoever knows our key can make up others as fast as it likes: told of now and then. */
+  #tellStranger(key: Buffer, from: Endpoint, now: number): void {
+    if (this.#strangerMs !== undefined && now - this.#strangerMs < STRANGER_SPACING) return;
+    this.#strangerMs = now;
+    this.#surroundings.emit({ type: "stranger", publicKey: key.toString("base64"), from });
   }
 
   #sendCookie(message: Buffer, to: Endpoint): void {

@@ -41,7 +41,9 @@ export type EngineEvent =
   | { readonly type: "handshake"; readonly peer: number; readonly role: Role }
   /** No answer for REKEY_ATTEMPT_TIME: nothing is tried until there is something to send. */
   | { readonly type: "unreachable"; readonly peer: number }
-  | { readonly type: "roamed"; readonly peer: number; readonly endpoint: Endpoint };
+  | { readonly type: "roamed"; readonly peer: number; readonly endpoint: Endpoint }
+  /** A sound initiation of somebody who is no peer; at most one in STRANGER_SPACING. */
+  | { readonly type: "stranger"; readonly publicKey: string; readonly from: Endpoint };
 
 export type Role = "initiator" | "responder";
 

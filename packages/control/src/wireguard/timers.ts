@@ -19,6 +19,9 @@ export const SILENCE = KEEPALIVE_TIMEOUT + REKEY_TIMEOUT;
 
 export const NEVER = Number.NEGATIVE_INFINITY;
 
+/** Between two tales of handshakes by somebody who is no peer. */
+export const STRANGER_SPACING = 10_000;
+
 /** The u32 clock made long: milliseconds that never wrap. */
 export class Clock {
   readonly #read: () => number;
