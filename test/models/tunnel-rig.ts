@@ -69,6 +69,7 @@ export class TunnelRig extends Rig {
     this.slots = new KeySlots(this.switchMemory);
     this.tables.tunnel.start({
       vxlanPort: 4789,
+      listenPort: 51820,
       addresses: addresses.map((text) => ({ family: text.includes(":") ? 6 : 4, key: addressKey(text) })),
       mac1Key: Buffer.alloc(32, 0x11),
       rekeyAfter,

@@ -123,6 +123,7 @@ export const TUNNEL_DROPS = [
   "egress/no_session",
   "egress/no_endpoint",
   "egress/no_peer",
+  "egress/tunnel_own",
   "ingress/no_session",
   "ingress/no_endpoint",
   "ingress/plaintext_refused",

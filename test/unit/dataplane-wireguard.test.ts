@@ -224,13 +224,9 @@ t.test("three hosts exchange frames, and nothing goes in clear", async (t) => {
   t.ok(Math.abs((a.seen(b).lastHandshake ?? 0) - Date.now()) < 60_000);
   const { handshakes } = a.dp.counters().wireguard ?? { handshakes: [] };
   t.equal(handshakes.reduce((n, h) => n + (h.result === "completed" ? h.count : 0), 0) >= 2, true);
-  t.same(
-    a
-      .types("handshake")
-      .map((e) => (e.type === "handshake" ? e.peer : ""))
-      .sort(),
-    [b.publicKey, c.publicKey].sort(),
-  );
+  // Both sides may begin at once: then there are two sessions, and the later one is used.
+  const met = new Set(a.types("handshake").map((e) => (e.type === "handshake" ? e.peer : "")));
+  t.same([...met].sort(), [b.publicKey, c.publicKey].sort());
   t.notMatch(JSON.stringify([infos, a.dp.counters(), a.events]), a.privateKey.toString("base64"));
 });
 
@@ -298,6 +294,9 @@ t.test("a peer that goes: frames to it drop, and nothing takes the clear way", a
   const { wire, hosts, ports } = await mesh(t, 3);
   const [a, b, c] = hosts as [Host, Host, Host];
   t.ok(await passes(a, b, ports));
+  const withThird = (): number =>
+    c.types("handshake").filter((e) => e.type === "handshake" && e.peer === a.publicKey).length;
+  const before = withThird();
   await a.dp.setPeers([c.peer()]);
   t.notOk(await passes(a, b, ports, "secret"));
   a.link.device("c1").inject(frame(ports[0] as PortInfo, BROADCAST, "secret to all"));
@@ -319,7 +318,7 @@ t.test("a peer that goes: frames to it drop, and nothing takes the clear way", a
   t.ok((await passes(a, b, ports)) || (await passes(a, b, ports)), "and back again");
   t.ok(await passes(b, a, ports));
   t.ok(await passes(a, c, ports), "the third never noticed");
-  t.equal(c.types("handshake").filter((e) => e.type === "handshake" && e.peer === a.publicKey).length, 1);
+  t.equal(withThird(), before);
 });
 
 t.test("lists that are wrong change nothing", async (t) => {

@@ -39,6 +39,12 @@ const CAUSES: Readonly<Record<Row, (h: TunnelHost) => Promise<void> | void>> = {
     await h.commit();
     h.egress([{ port, frame: ipv4({ dst: "203.0.113.1" }) }]);
   },
+  "egress/tunnel_own": async (h) => {
+    const port = h.device();
+    await h.commit();
+    const p = ipv4({ dst: "10.7.0.2", payload: udp({ dst: 4789, payload: Buffer.alloc(30) }) });
+    h.egress([{ port, frame: p }]);
+  },
   "ingress/no_session": async (h) => {
     await withoutKey(h);
     h.receive(sealed(h.session.in, 0n, echo));

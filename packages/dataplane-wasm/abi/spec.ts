@@ -275,6 +275,11 @@ export const drops = [
     "ingress",
     "packet inside the tunnel for us that is neither VXLAN in one piece nor an echo request",
   ],
+  [
+    "tunnel_own",
+    "egress",
+    "from the host to a WireGuard peer, but VXLAN, which only the switch sends, or WireGuard's own message going round",
+  ],
 ] as const;
 
 /** Plain counters of a worker: [name, help]. `_egress` and `_ingress` make up the law of the data path. */

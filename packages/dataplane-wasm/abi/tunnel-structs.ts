@@ -40,7 +40,7 @@ export const tunnelStructs: StructTable = {
       ["isOn", "u32", "1: there is a WireGuard interface"],
       ["device", "u32", "port index + 1 of the TUN device that has the tunnel addresses; 0: none"],
       ["vxlanPort", "u32", "UDP port of VXLAN inside the tunnel"],
-      ["pad", "u32", ""],
+      ["listenPort", "u32", "UDP port of WireGuard itself"],
       ["rekeyAfter", "u64", "messages under one key after which KEY_WORN is told; at most 2^60 (REKEY_AFTER_MESSAGES)"],
       ["mac1Key", "octets:32", "key of mac1 in messages to us"],
       ["cookieSecret", "octets:32", "what cookies are made with now"],

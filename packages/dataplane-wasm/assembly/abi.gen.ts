@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0x94e892d9;
+@inline export const ABI_HASH: u32 = 0x81345b2;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -435,6 +435,9 @@
 /** packet inside the tunnel for us that is neither VXLAN in one piece nor an echo request */
 // @ts-ignore: decorator
 @inline export const DROP_TUNNEL_PROTOCOL: u32 = 0x2e;
+/** from the host to a WireGuard peer, but VXLAN, which only the switch sends, or WireGuard's own message going round */
+// @ts-ignore: decorator
+@inline export const DROP_TUNNEL_OWN: u32 = 0x2f;
 /** frames read from ports */
 // @ts-ignore: decorator
 @inline export const COUNT_IN_EGRESS: u32 = 0x0;
@@ -545,10 +548,10 @@
 @inline export const DROP_BASE: u32 = 0x23;
 /** first cell of the batch histogram */
 // @ts-ignore: decorator
-@inline export const BATCH_BASE: u32 = 0x81;
+@inline export const BATCH_BASE: u32 = 0x83;
 /** first cell of the loop time histogram */
 // @ts-ignore: decorator
-@inline export const LOOP_BASE: u32 = 0x93;
+@inline export const LOOP_BASE: u32 = 0x95;
 /** u64 cells of a worker's counter block */
 // @ts-ignore: decorator
 @inline export const COUNTER_CELLS: u32 = 0xa8;
@@ -1768,7 +1771,7 @@ export class Tunnel {
   isOn: u32; // 1: there is a WireGuard interface
   device: u32; // port index + 1 of the TUN device that has the tunnel addresses; 0: none
   vxlanPort: u32; // UDP port of VXLAN inside the tunnel
-  pad: u32;
+  listenPort: u32; // UDP port of WireGuard itself
   rekeyAfter: u64; // messages under one key after which KEY_WORN is told; at most 2^60 (REKEY_AFTER_MESSAGES)
   mac1Key_0: u64;
   mac1Key_1: u64;
@@ -1790,7 +1793,7 @@ export class Tunnel {
 if (offsetof<Tunnel>("isOn") != 0) ERROR("abi: Tunnel.isOn");
 if (offsetof<Tunnel>("device") != 4) ERROR("abi: Tunnel.device");
 if (offsetof<Tunnel>("vxlanPort") != 8) ERROR("abi: Tunnel.vxlanPort");
-if (offsetof<Tunnel>("pad") != 12) ERROR("abi: Tunnel.pad");
+if (offsetof<Tunnel>("listenPort") != 12) ERROR("abi: Tunnel.listenPort");
 if (offsetof<Tunnel>("rekeyAfter") != 16) ERROR("abi: Tunnel.rekeyAfter");
 if (offsetof<Tunnel>("v4Lens") != 120) ERROR("abi: Tunnel.v4Lens");
 if (offsetof<Tunnel>("v6Lens0") != 128) ERROR("abi: Tunnel.v6Lens0");

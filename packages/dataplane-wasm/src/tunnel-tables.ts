@@ -13,6 +13,8 @@ import type { Key } from "./route-hash.js";
 export interface TunnelRow {
   /** UDP port of VXLAN inside the tunnel. */
   readonly vxlanPort: number;
+  /** UDP port of WireGuard itself. */
+  readonly listenPort: number;
   /** Own addresses inside the tunnel; VXLAN is sent from the first of each family. */
   readonly addresses: readonly { readonly family: 4 | 6; readonly key: Key }[];
   /** 32 octets. */
@@ -69,7 +71,7 @@ export class TunnelTables {
   }
 
   /** Switches WireGuard on. Once. */
-  start({ vxlanPort, addresses, mac1Key, rekeyAfter }: TunnelRow): void {
+  start({ vxlanPort, listenPort, addresses, mac1Key, rekeyAfter }: TunnelRow): void {
     const source = (family: 4 | 6): Uint8Array => {
       const first = addresses.find((a) => a.family === family);
       return first ? octetsOf(first.key) : NO_ADDRESS;
@@ -78,6 +80,7 @@ export class TunnelTables {
     this.#tunnel.put(0, {
       isOn: 1,
       vxlanPort,
+      listenPort,
       mac1Key,
       rekeyAfter: rekeyAfter < MOST_MESSAGES ? rekeyAfter : MOST_MESSAGES,
       source4: source(4),

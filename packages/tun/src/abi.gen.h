@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0x94e892d9u
+#define WEFT_ABI_HASH 0x81345b2u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -299,6 +299,8 @@
 #define WEFT_DROP_TUNNEL_ADDRESS 0x2du
 /* packet inside the tunnel for us that is neither VXLAN in one piece nor an echo request */
 #define WEFT_DROP_TUNNEL_PROTOCOL 0x2eu
+/* from the host to a WireGuard peer, but VXLAN, which only the switch sends, or WireGuard's own message going round */
+#define WEFT_DROP_TUNNEL_OWN 0x2fu
 /* frames read from ports */
 #define WEFT_COUNT_IN_EGRESS 0x0u
 /* further copies made when flooding them */
@@ -372,9 +374,9 @@
 /* first drop cell; cell = DROP_BASE + reason * 2 + plane */
 #define WEFT_DROP_BASE 0x23u
 /* first cell of the batch histogram */
-#define WEFT_BATCH_BASE 0x81u
+#define WEFT_BATCH_BASE 0x83u
 /* first cell of the loop time histogram */
-#define WEFT_LOOP_BASE 0x93u
+#define WEFT_LOOP_BASE 0x95u
 /* u64 cells of a worker's counter block */
 #define WEFT_COUNTER_CELLS 0xa8u
 #define WEFT_REGION_WORKER 0u
@@ -1017,7 +1019,7 @@ struct weft_tunnel {
     uint32_t is_on;
     uint32_t device;
     uint32_t vxlan_port;
-    uint32_t pad;
+    uint32_t listen_port;
     uint64_t rekey_after;
     uint8_t mac1key[32];
     uint8_t cookie_secret[32];
@@ -1032,7 +1034,7 @@ _Static_assert(sizeof(struct weft_tunnel) == 152, "Tunnel");
 _Static_assert(offsetof(struct weft_tunnel, is_on) == 0, "Tunnel.isOn");
 _Static_assert(offsetof(struct weft_tunnel, device) == 4, "Tunnel.device");
 _Static_assert(offsetof(struct weft_tunnel, vxlan_port) == 8, "Tunnel.vxlanPort");
-_Static_assert(offsetof(struct weft_tunnel, pad) == 12, "Tunnel.pad");
+_Static_assert(offsetof(struct weft_tunnel, listen_port) == 12, "Tunnel.listenPort");
 _Static_assert(offsetof(struct weft_tunnel, rekey_after) == 16, "Tunnel.rekeyAfter");
 _Static_assert(offsetof(struct weft_tunnel, mac1key) == 24, "Tunnel.mac1Key");
 _Static_assert(offsetof(struct weft_tunnel, cookie_secret) == 56, "Tunnel.cookieSecret");

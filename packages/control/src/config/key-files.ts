@@ -24,7 +24,7 @@ export function readKeys(section: unknown, directory: string): Keys {
   const { privateKeyFile, peers } = asMap(section);
   const read = (path: unknown, at: Problem["path"]): Buffer | undefined => {
     if (typeof path !== "string" || path === "") return undefined;
-    if (isKey(path) || (isKey(`${path}=`) && !path.startsWith("/"))) {
+    if (isKey(path.trim()) || (isKey(`${path}=`) && !path.startsWith("/"))) {
       problems.push({ path: at, text: "found a key; allowed: the path of a file that holds it (mode 0600)" });
       return undefined;
     }

@@ -54,6 +54,7 @@ export class Dataplane implements DataplaneApi {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #refused = new Map<string, number>();
   #eventsLost = 0;
+  #drains = false;
   #ending: Promise<void> | undefined;
   readonly info: DataplaneInfo;
 
@@ -124,7 +125,7 @@ export class Dataplane implements DataplaneApi {
         this.#ports.goneFromWorker(ports);
         core.tunnel?.gone(ports);
       },
-      attention: () => this.#drainEvents(),
+      attention: () => this.#drainSoon(),
       failed: (worker, error) => {
         core.tables.forgetWorker(worker);
         core.sockets.closeWorker(worker);
@@ -137,6 +138,19 @@ export class Dataplane implements DataplaneApi {
   #every(ms: number, run: () => void): void {
     // The worker threads keep the process alive, not the housekeeping.
     this.#timers.push(setInterval(run, ms).unref());
+  }
+
+  /**
+   * Not at once: a message port hands over up to a thousand messages before anything else runs, and under a flood of handshakes
+   * there is always another one. Timers, requests and publications have their turn in between.
+   */
+  #drainSoon(): void {
+    if (this.#drains) return;
+    this.#drains = true;
+    setImmediate(() => {
+      this.#drains = false;
+      this.#drainEvents();
+    });
   }
 
   #drainEvents(): void {

@@ -123,6 +123,7 @@ export class Tunnel {
       const box = await cookieSeal();
       tables.tunnel.start({
         vxlanPort: options.vxlanPort,
+        listenPort: spec.listenPort,
         addresses: spec.address,
         mac1Key: mac1Key(Buffer.from(spec.publicKey, "base64")),
         rekeyAfter: BigInt(spec.rekeyAfterMessages),
@@ -407,7 +408,7 @@ export class Tunnel {
     return (lines) => {
       if (this.#keylog === null) return;
       try {
-        appendFileSync(path, lines);
+        appendFileSync(path, lines, { mode: 0o600 });
       } catch {
         this.#keylog = null;
       }

@@ -70,6 +70,7 @@ export class Router {
   #fileNetworks: readonly ConfiguredNetwork[];
   /** Those that are in force. */
   #peers: readonly PeerSpec[];
+  #arePeersUnsure = false;
   readonly #vteps: readonly string[];
   readonly #log: Log;
   readonly #removeDevice: (record: PortRecord) => void;
@@ -416,8 +417,11 @@ export class Router {
   }
 
   async #setPeers(peers: readonly PeerSpec[]): Promise<void> {
-    if (isDeepStrictEqual(peers, this.#peers)) return;
+    if (!this.#arePeersUnsure && isDeepStrictEqual(peers, this.#peers)) return;
+    // A list may be in force although a route for it could not be made.
+    this.#arePeersUnsure = true;
     await this.#dataplane.setPeers(peers);
+    this.#arePeersUnsure = false;
     this.#peers = peers;
   }
 

@@ -4,6 +4,7 @@
  *
  * Who writes something unsound gets no answer (WireGuard paper §5.1). All times are milliseconds.
  */
+import { Allowance } from "./allowance.js";
 import { addressOctets, CookieSecret } from "./cookies.js";
 import { readInitiation } from "./noise/handshake.js";
 import { COOKIE_NONCE_LEN, cookieKey, cookieOf, cookieReply } from "./noise/macs.js";
@@ -26,6 +27,7 @@ export class Engine {
   readonly #peers = new Map<number, Peer>();
   /** By public key in base64. */
   readonly #byKey = new Map<string, Peer>();
+  readonly #allowance = new Allowance();
   #isClosed = false;
   #strangerMs: number | undefined;
 
@@ -95,6 +97,7 @@ export class Engine {
     else if (type === "cookieReply")
       this.#ownerOf(message.readUInt32LE(COOKIE_REPLY.RECEIVER))?.cookieReply(message, now);
     else if (underLoad) this.#sendCookie(message, from);
+    else if (!this.#allowance.take(from.address, now)) this.#common.tally.refused.too_soon++;
     else if (type === "response") this.#ownerOf(message.readUInt32LE(RESPONSE.RECEIVER))?.response(message, from, now);
     else this.#initiation(message, from, now);
   }

@@ -6,14 +6,15 @@
  * header is left out where packets are sealed (`skip` in seal.ts) or written to the device (deliver.skipOf).
  */
 import {
-  DROP_FRAME_LONG, DROP_FRAME_SHORT, DROP_NO_PEER, DROP_NO_ROOM, DROP_VNET_HDR, ETH_LEN, FRAME_MAX, IOV_SIZE, KIND_L3PEER, KIND_PORT,
-  COUNT_IN_EGRESS, COUNT_MADE_EGRESS, PLANE_EGRESS, PORT_UP, RxDesc, VNET_HDR_LEN, VXLAN_LEN, Worker,
+  DROP_FRAME_LONG, DROP_FRAME_SHORT, DROP_NO_PEER, DROP_NO_ROOM, DROP_TUNNEL_OWN, DROP_VNET_HDR, ETH_LEN, FRAME_MAX, IOV_SIZE, KIND_L3PEER, KIND_PORT,
+  COUNT_IN_EGRESS, COUNT_MADE_EGRESS, L3_L4, PLANE_EGRESS, PORT_UP, RxDesc, VNET_HDR_LEN, VXLAN_LEN, Worker,
 } from "../abi.gen";
 import { ownerOf, port, portCounters, tunnel } from "../table/config";
 import * as route from "../table/route";
 import * as eth from "../wire/ethernet";
 import * as ipv4 from "../wire/ipv4";
 import * as ipv6 from "../wire/ipv6";
+import * as udp from "../wire/udp";
 import * as virtio from "../wire/virtio";
 import * as deliver from "./deliver";
 import * as ecn from "./ecn";
@@ -41,6 +42,18 @@ function peerOf(w: Worker, d: RxDesc): u32 {
   return 0;
 }
 
+/**
+ * True for what no program of the host has a right to send into the tunnel. VXLAN from our tunnel address is the switch's: a peer
+ * takes it for a frame of a network. A message of WireGuard itself has come because its peer's address lies behind the device
+ * (by configuration, or because somebody on the way has changed the source address of a message): sealed again, it would go
+ * round for ever.
+ */
+function isOwn(w: Worker, d: RxDesc): bool {
+  if (<u32>d.ipProto != udp.PROTO || ((<u32>d.l3Flags) & L3_L4) == 0) return false;
+  const p = <usize>d.frame + d.l4Off;
+  return udp.dstPort(p) == tunnel(w).vxlanPort || udp.srcPort(p) == tunnel(w).listenPort;
+}
+
 /** Cuts and seals a super-frame of the host for a peer. */
 function superToPeer(w: Worker, d: RxDesc, index: u32): void {
   const headerBytes = segment.measure(w, d, 1);
@@ -61,6 +74,7 @@ function judge(w: Worker, d: RxDesc): void {
   }
   const to = peerOf(w, d);
   if (to == 0) return drop(w, PLANE_EGRESS, DROP_NO_PEER);
+  if (isOwn(w, d)) return drop(w, PLANE_EGRESS, DROP_TUNNEL_OWN);
   if (<u32>d.gsoType != virtio.GSO_NONE) return superToPeer(w, d, to - 1);
   deliver.finishChecksum(d);
   seal.toPeer(w, d, to - 1, <usize>d.frame + ETH_LEN, d.frameLen - ETH_LEN, ecn.inner(d));
