@@ -42,7 +42,7 @@ const TOOLS = {
  * Tests on real devices that run one at a time: they measure, hold deadlines of their own, put the machine under load, or
  * use devices outside of a lab. The others have namespaces, sockets and directories of their own, and mostly wait.
  */
-const ALONE = /^test\/netns\/(idle|lifecycle|offloads|soak|tun|tun-offloads|wireguard-hostile|wireguard-go)\.test\.ts$/;
+const ALONE = /^test\/netns\/(idle|lifecycle|offloads|soak|wireguard-hostile|wireguard-go)\.test\.ts$/;
 
 /** Test directories in running order, and how many files at once. */
 const STAGES = [
