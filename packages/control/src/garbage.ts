@@ -5,8 +5,11 @@
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { trimMemory } from "@weft/tun";
 
 const LOOK_MS = 30_000;
+/** When the start, and what is loaded after it, has left what it leaves. */
+const FIRST_LOOK_MS = 3_000;
 /** Octets by which the heap has grown that make a collection worth its time: 60 ms when measured on a busy machine. */
 const GROWN = 2 * 1024 * 1024;
 
@@ -20,9 +23,12 @@ export function boundGarbage(): void {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   let left = 0;
-  setInterval(() => {
+  const look = (): void => {
     if (getHeapStatistics().used_heap_size < left + GROWN) return;
     collect();
+    trimMemory();
     left = getHeapStatistics().used_heap_size;
-  }, LOOK_MS).unref();
+  };
+  setTimeout(look, FIRST_LOOK_MS).unref();
+  setInterval(look, LOOK_MS).unref();
 }

@@ -55,6 +55,7 @@ export interface Native {
   fileLock(fd: number): number;
   unixSend(path: string, text: string): number;
   parentDeathSignal(signal: number): number;
+  trimMemory(): number;
   wake(eventfd: number): void;
   probe(): NativeProbe;
   ioCreate(memory: Uint8Array, worker: number, gso: 0 | 1): IoHandle;

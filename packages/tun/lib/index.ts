@@ -13,5 +13,5 @@ export {
   type MemoryNetworkOptions,
   type WireCounts,
 } from "./memory-network.js";
-export { lockFile, netnsIdentity, sdNotify, setParentDeathSignal } from "./process.js";
+export { lockFile, netnsIdentity, sdNotify, setParentDeathSignal, trimMemory } from "./process.js";
 export type { PortTaken } from "./udp.js";

@@ -55,3 +55,8 @@ export function netnsIdentity(namespace: number | string): string {
 export function setParentDeathSignal(signal: number): void {
   attempt("cannot set the parent death signal", () => native().parentDeathSignal(signal));
 }
+
+/** Gives what malloc holds free, in all threads' arenas, back to the system: some megabytes after a start. glibc only. */
+export function trimMemory(): void {
+  native().trimMemory();
+}

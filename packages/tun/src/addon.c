@@ -270,6 +270,13 @@ static napi_value parent_death_signal_js(napi_env env, napi_callback_info info)
     return result(env, parent_death_signal(signal), "prctl(PR_SET_PDEATHSIG)");
 }
 
+/* trimMemory() */
+static napi_value trim_memory_js(napi_env env, napi_callback_info info)
+{
+    (void)info;
+    return result(env, trim_memory(), "malloc_trim");
+}
+
 /* wake(eventfd): any thread */
 static napi_value wake_js(napi_env env, napi_callback_info info)
 {
@@ -350,6 +357,7 @@ NAPI_MODULE_INIT()
         { "fileLock", file_lock_js },
         { "unixSend", unix_send_js },
         { "parentDeathSignal", parent_death_signal_js },
+        { "trimMemory", trim_memory_js },
         { "wake", wake_js },
         { "probe", probe_js },
     };

@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* Fills a Unix address; abstract names start with '@' in ours, with NUL in the kernel's writing. */
 static socklen_t unix_address(struct sockaddr_un *addr, const char *path, size_t len)
@@ -67,4 +70,13 @@ int unix_send(const char *path, size_t path_len, const char *text, size_t len)
 int parent_death_signal(int signal)
 {
     return prctl(PR_SET_PDEATHSIG, (unsigned long)signal) == 0 ? 0 : -errno;
+}
+
+int trim_memory(void)
+{
+#ifdef __GLIBC__
+    return malloc_trim(0);
+#else
+    return 0;
+#endif
 }

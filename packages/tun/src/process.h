@@ -12,5 +12,7 @@ int file_lock(int fd);
 int unix_send(const char *path, size_t path_len, const char *text, size_t len);
 /* The signal this process gets when the thread that started it ends; 0: none. */
 int parent_death_signal(int signal);
+/* Gives what malloc holds free, of all arenas, back to the system. Returns 1 when there was any. glibc only; else 0. */
+int trim_memory(void);
 
 #endif
