@@ -94,14 +94,8 @@ export interface BurstSpec {
 /** Sends numbered datagrams and counts what arrives. Ends 300 ms after the last one was sent. */
 export async function datagrams(from: Namespace, to: Namespace, address: string, spec: UdpSpec): Promise<UdpRun> {
   const numbers = [spec.count, spec.size ?? 1000, spec.rate ?? 0, spec.flows ?? 1].map(String);
-  return await counted(from, to, address, (port) => [
-    process.execPath,
-    script("udp.mjs"),
-    "send",
-    address,
-    port,
-    ...numbers,
-  ]);
+  const command = (port: string): string[] => [process.execPath, script("udp.mjs"), "send", address, port, ...numbers];
+  return await counted(from, to, address, command, spec.rate ? (1000 * spec.count) / spec.rate : 0);
 }
 
 /** The same, many datagrams in each send (UDP_SEGMENT): where the device takes UDP super-frames, it gets one of each. */
@@ -121,12 +115,14 @@ async function counted(
   to: Namespace,
   address: string,
   command: (port: string) => string[],
+  /** How long sending takes at the rate that was asked for. */
+  lastsMs = 0,
 ): Promise<UdpRun> {
   const port = `${nextPort++}`;
   const receiver = to.start([process.execPath, script("udp.mjs"), "receive", address, port]);
   await receiver.line(/listening/);
   const sender = from.start(command(port));
-  const sent = JSON.parse((await sender.done()).at(-1) ?? "") as { sent: number; seconds: number };
+  const sent = JSON.parse((await sender.done(lastsMs + 60_000)).at(-1) ?? "") as { sent: number; seconds: number };
   await new Promise((resolve) => setTimeout(resolve, 300));
   receiver.finish();
   const got = JSON.parse((await receiver.done()).at(-1) ?? "") as {
