@@ -193,7 +193,7 @@ t.test("new keys after some messages, and nothing is lost", async (t) => {
 
 if (LONG) {
   t.test("new keys after 120 s, and nothing is lost", { timeout: 400_000 }, async (t) => {
-    await rekeyed(t, await scene(t, { begins: "weft" }), 140, 1);
+    await rekeyed(t, await scene(t, { begins: "weft" }), 260, 2);
   });
 }
 

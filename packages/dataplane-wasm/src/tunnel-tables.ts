@@ -147,10 +147,6 @@ export class TunnelTables {
       v6Lens2: lengthBits(v6, 128),
     });
   }
-  /** How many prefixes there is room for, over all peers. */
-  static prefixesMax(peersMax: number): number {
-    return LIMIT.PREFIXES_PER_PEER * peersMax;
-  }
 }
 
 /** Prefix lengths of IPv6, and more than there are of IPv4. */

@@ -11,9 +11,9 @@ import { OWN, withNetns } from "./netns.js";
 import type { PortRecord } from "./types.js";
 
 /** Frames the device holds until the switch reads them. */
-const QUEUE_FRAMES = 1000;
+export const QUEUE_FRAMES = 1000;
 /** Octets of a super-frame: with the headers of all its segments (74 octets each, 45 of them) it fits one UDP send. */
-const SUPER_FRAME_MAX = 62_000;
+export const SUPER_FRAME_MAX = 62_000;
 
 export interface OpenedDevice {
   readonly device: Device;
@@ -58,7 +58,7 @@ export function openDevice(link: Link, wanted: CheckedAttach, undo: (() => void)
  * Asks for super-frames, as far as the kernel has them. A local port gets them as they come, so they are only asked for
  * where a device also takes them.
  */
-function setOffload(link: Link, device: Device): void {
+export function setOffload(link: Link, device: Device): void {
   const { tapChecksum, coalesceTcp, coalesceUdp } = link.features();
   device.setOffload({ checksum: tapChecksum, tso4: coalesceTcp, tso6: coalesceTcp, uso: coalesceUdp });
 }

@@ -10,8 +10,8 @@ import type { Options } from "./options.js";
  */
 const SOURCE_RANGE = [52_000, 65_535] as const;
 /** A burst of 64 KiB sends from several peers: what is not asked for is lost before weft can count it. */
-const RECEIVE_BUFFER = 8 << 20;
-const SEND_BUFFER = 4 << 20;
+export const RECEIVE_BUFFER = 8 << 20;
+export const SEND_BUFFER = 4 << 20;
 
 interface Opened {
   readonly worker: number;

@@ -3,12 +3,7 @@ import type { ConfigureDevice, Device } from "@weft/tun";
 import type { Address, Prefix } from "./address.js";
 import { formatAddress } from "./address.js";
 import { type Core, closedError } from "./core.js";
-import { existsHere } from "./device.js";
-
-/** Packets the device holds until the switch reads them. */
-const QUEUE_PACKETS = 1000;
-/** Octets of a super-frame: sealed in forty-five messages it fits two UDP sends. */
-const SUPER_FRAME_MAX = 62_000;
+import { existsHere, QUEUE_FRAMES, SUPER_FRAME_MAX, setOffload } from "./device.js";
 
 export class TunnelDevice {
   readonly #core: Core;
@@ -35,17 +30,16 @@ export class TunnelDevice {
     if (link.kind === "kernel" && existsHere(name)) throw taken(name);
     const index = tables.reservePort();
     if (index === undefined) throw closedError();
-    const { vnetHdr, tapChecksum, coalesceTcp, coalesceUdp } = link.features();
-    const device = link.openDevice({ kind: "tun", name, vnetHdr });
+    const device = link.openDevice({ kind: "tun", name, vnetHdr: link.features().vnetHdr });
     try {
-      device.setOffload({ checksum: tapChecksum, tso4: coalesceTcp, tso6: coalesceTcp, uso: coalesceUdp });
+      setOffload(link, device);
       tables.addTunnelPort(index, mtu);
       await tables.publish();
       await Promise.all(hosts.map((h) => h.send({ do: "addPort", port: index, fd: device.fd, reads: h.worker === 0 })));
       link.configureDevice({
         ifname: name,
         mtu,
-        txQueueLen: QUEUE_PACKETS,
+        txQueueLen: QUEUE_FRAMES,
         gsoMaxSize: SUPER_FRAME_MAX,
         addresses: addresses.map(({ text, family }) => `${text}/${family === 4 ? 32 : 128}`),
         up: true,

@@ -1,4 +1,5 @@
 /** What WireGuard is given at start, and lists of peers: checked whole, every problem named at once, no key in any of them. */
+import { LIMIT } from "@weft/dataplane-wasm/abi";
 import type { Link } from "@weft/tun";
 import { publicKeyText, readKey } from "../wireguard/key.js";
 import {
@@ -61,8 +62,6 @@ const PEER_KEYS = {
 const KEY_LEN = 32;
 /** Own addresses inside the tunnel. */
 const ADDRESSES_MAX = 8;
-/** Allowed prefixes there is room for, for each peer there may be. */
-const PREFIXES_PER_PEER = 8;
 
 const isSecret = (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === KEY_LEN;
 
@@ -122,8 +121,8 @@ export function checkPeers(list: unknown, at: string, around: PeerSurroundings, 
     prefixes += peer.allowedIps.length;
     return [peer];
   });
-  const most = PREFIXES_PER_PEER * around.peersMax;
-  if (prefixes > most) problems.add(at, `${prefixes} allowedIps`, `${most} over all peers (8 for each of peersMax)`);
+  const most = LIMIT.PREFIXES_PER_PEER * around.peersMax;
+  if (prefixes > most) problems.add(at, `${prefixes} allowedIps`, `${most} over all peers (${LIMIT.PREFIXES_PER_PEER} for each of peersMax)`);
   return peers;
 }
 

@@ -8,9 +8,8 @@
 import { ENUM, LIMIT } from "@weft/dataplane-wasm/abi";
 import type { Link, UdpSocket } from "@weft/tun";
 import type { Order } from "./host.js";
+import { RECEIVE_BUFFER, SEND_BUFFER } from "./sockets.js";
 
-const RECEIVE_BUFFER = 8 << 20;
-const SEND_BUFFER = 4 << 20;
 const ANY = { 4: "0.0.0.0", 6: "::" } as const;
 
 export class WireguardSockets {
