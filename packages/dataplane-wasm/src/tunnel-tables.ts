@@ -2,7 +2,7 @@
  * WireGuard's part of the configuration that workers read: the interface, its peers, their allowed prefixes. Changes are put in
  * force by Tables.publish(), like all others.
  */
-import { ENUM, LIMIT } from "../abi/index.js";
+import { ENUM } from "../abi/index.js";
 import { Image } from "./image.js";
 import { Indexes } from "./indexes.js";
 import type { SwitchMemory } from "./instance.js";

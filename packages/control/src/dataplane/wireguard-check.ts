@@ -122,7 +122,12 @@ export function checkPeers(list: unknown, at: string, around: PeerSurroundings, 
     return [peer];
   });
   const most = LIMIT.PREFIXES_PER_PEER * around.peersMax;
-  if (prefixes > most) problems.add(at, `${prefixes} allowedIps`, `${most} over all peers (${LIMIT.PREFIXES_PER_PEER} for each of peersMax)`);
+  if (prefixes > most)
+    problems.add(
+      at,
+      `${prefixes} allowedIps`,
+      `${most} over all peers (${LIMIT.PREFIXES_PER_PEER} for each of peersMax)`,
+    );
   return peers;
 }
 
