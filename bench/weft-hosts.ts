@@ -73,7 +73,7 @@ interface Daemon {
 function startDaemon(host: WeftHost, nodeFlags: readonly string[]): Daemon {
   const { name } = host;
   const flags = [
-    ...["--name", name, "--underlay", host.underlay, ...host.vteps.flatMap((vtep) => ["--vtep", vtep])],
+    ...["--no-mesh", "--name", name, "--underlay", host.underlay, ...host.vteps.flatMap((vtep) => ["--vtep", vtep])],
     ...["--socket", socketOf(name), "--state-dir", `/run/weft/${name}`, "--ephemeral", "--log-format", "json"],
     ...(host.flags ?? []),
   ];

@@ -62,7 +62,10 @@ int tcp_listen(struct address a);
 /* Takes that many connections. */
 void tcp_accept(int listener, int *fds, unsigned streams);
 void tcp_connect(struct address a, int *fds, unsigned streams);
-/* Measures what arrives over all streams together from `warm` seconds on; says "start" when `aloud`. */
+/*
+ * Measures what arrives over all streams together from `warm` seconds on; says "start" when `aloud`. The window is as long
+ * as `seconds` says, or until something has arrived.
+ */
 struct tcp_received tcp_receive(const int *fds, unsigned streams, double warm, double seconds, bool aloud);
 /* Sends over all streams until the other side closes them. */
 struct tcp_sent tcp_send(const int *fds, unsigned streams);

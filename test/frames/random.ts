@@ -120,6 +120,7 @@ function packet(random: Random): { type: number; payload: Buffer } {
           src: of(random, ADDRESSES6),
           dst: of(random, ADDRESSES6),
           trafficClass: tos,
+          hopLimit: of(random, [64, 255]),
           chain,
           ...transport(random),
         }),

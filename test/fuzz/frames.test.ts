@@ -9,7 +9,20 @@
 
 import { ENUM, LIMIT, layout, offsetOf } from "@weft/dataplane-wasm/abi";
 import t from "tap";
-import { ETHERTYPE, ethernet, ipv4, ipv6, mac, PROTO, tcp, udp, vnetHdr, vxlan } from "../frames/build.js";
+import {
+  arp,
+  ETHERTYPE,
+  ethernet,
+  ipv4,
+  ipv6,
+  mac,
+  neighbour,
+  PROTO,
+  tcp,
+  udp,
+  vnetHdr,
+  vxlan,
+} from "../frames/build.js";
 import { randomFrame, randomSuper, randomVnetHdr } from "../frames/random.js";
 import { stream } from "../frames/stream.js";
 import { randomOf } from "../models/random.js";
@@ -26,6 +39,12 @@ const SENDERS = [...VTEPS, "203.0.113.7"].map(mapped);
 /** Transmit operations there is room for, and datagrams that one UDP_SEGMENT send takes. */
 const OPS = 40;
 const SEGMENTS = 64;
+/** Ports 0..2 and 6 of the first network, 3..5 of the second. */
+const PORTS = 7;
+const ROUTED = 5;
+const GATEWAY = mac(40);
+/** Octets in front of what was received that the made-up Ethernet header of a layer-3 port's packet takes, with VXLAN before it. */
+const FRONT = 12;
 const ERRNOS = [0, 0, 0, 0, 0, 0, 11, 105, 77, 5, 22, 90, 101, 1];
 
 /** Two networks with every kind of table entry; worker 1 does nothing and must stay as it is. */
@@ -34,10 +53,26 @@ async function open(build: Build): Promise<Rig> {
     SEGMENTS,
     ENUM.OFFLOAD.TCP | ENUM.OFFLOAD.UDP,
   );
-  rig.network({ bumRate: 1000, bumBurst: 500, ageTicks: 60, macsPerPort: 100 });
+  rig.network({ bumRate: 1000, bumBurst: 500, ageTicks: 60, macsPerPort: 100, gateway: macKey(GATEWAY) });
   rig.network({ vni: 43, flags: ENUM.NETWORK.ACCEPT_ANY, ageTicks: 0, mtu: 1280 });
   for (const n of [1, 2, 3]) rig.port(0, mac(n));
   for (const n of [1, 2]) rig.port(1, mac(n));
+  rig.port(1, mac(3), {
+    routed: {
+      addresses: ["192.0.2.2", "2001:db8:a::7"].map(addressKey),
+      hops: [
+        { family: 4, length: 24, key: addressKey("192.0.2.0"), viaGateway: false },
+        { family: 6, length: 48, key: addressKey("2001:db8:a::"), viaGateway: false },
+        { family: 4, length: 25, key: addressKey("198.51.100.0"), viaGateway: true },
+      ],
+      gateway4: addressKey("192.0.2.1"),
+      gateway6: addressKey("2001:db8:a::8"),
+    },
+  });
+  rig.port(0, GATEWAY, { isGateway: true });
+  for (const network of [0, 1])
+    for (const address of ["192.0.2.1", "2001:db8:a::7", "fe80::1"])
+      rig.tables.setBinding(network, addressKey(address), macKey(mac(4 + network)));
   for (const address of VTEPS) rig.vtep(0, address);
   rig.vtep(1, VTEPS[0] as string);
   rig.tables.setRoute(0, { kind: "mac", length: 0, key: macKey(mac(50)) }, { kind: "vtep", index: 1 }, true);
@@ -73,7 +108,25 @@ function corpus(): Buffer[] {
     },
     { type: ETHERTYPE.ipv4, payload: ipv4({ payload: udp({ payload: Buffer.alloc(9_000) }), sum: "pseudo" }) },
   ].map((given) => ethernet({ src: mac(9), dst: mac(1), ...given }));
-  const frames = [...Array.from({ length: 600 }, () => randomFrame(random, known, known)), ...big];
+  // Who asks in its own name gets an answer: chance would hardly ever make such a question.
+  const questions = [1, 2, 3, 9].flatMap((n) => [
+    ...["192.0.2.1", "192.0.2.2"].map((targetIp) => ({
+      src: mac(n),
+      type: ETHERTYPE.arp,
+      payload: arp({ senderMac: mac(n), senderIp: "203.0.113.9", targetIp }),
+    })),
+    ...["2001:db8:a::7", "fe80::1"].map((target) => ({
+      src: mac(n),
+      dst: 0x3333_ff00_0007,
+      type: ETHERTYPE.ipv6,
+      payload: ipv6({ hopLimit: 255, protocol: PROTO.icmp6, payload: neighbour(135, target, mac(n)) }),
+    })),
+  ]);
+  const frames = [
+    ...Array.from({ length: 600 }, () => randomFrame(random, known, known)),
+    ...big,
+    ...questions.map(ethernet),
+  ];
   const supers = Array.from({ length: 60 }, () => randomSuper(random, known.slice(0, 3), known));
   return [
     ...frames.map((frame) => Buffer.concat([vnetHdr(randomVnetHdr(random)), frame])),
@@ -178,7 +231,9 @@ class Fuzzer {
         continue;
       }
       if (isEgress) {
-        this.describe(i, at, len, (rest & 0x3f) === 0 ? rest : rest % 6, 0, rest);
+        const port = (rest & 0x3f) === 0 ? rest : rest % (PORTS + 1);
+        if (port === ROUTED && len > 24) len = this.#bare(at, len);
+        this.describe(i, at, len, port, 0, rest);
         continue;
       }
       // VXLAN in place of the last eight octets of the virtio_net_hdr.
@@ -200,6 +255,14 @@ class Fuzzer {
     this.judge(n, isEgress);
   }
 
+  /** Makes a packet of a frame: a layer-3 port's have no Ethernet header. @returns its octets */
+  #bare(at: number, len: number): number {
+    const { octets } = this.#rig;
+    octets.copyWithin(at + 10, at + 24, at + len);
+    for (const field of [2, 6]) octets.writeUInt16LE(Math.max(0, octets.readUInt16LE(at + field) - 14), at + field);
+    return len - 14;
+  }
+
   /** Puts a run of a flow into a slot, mostly whole, its pieces' order or octets changed in one case of two. */
   #run(i: number, at: number, rest: number): void {
     const { octets } = this.#rig;
@@ -218,7 +281,7 @@ class Fuzzer {
     const { exports } = this.#rig;
     for (let k = 0; k < n; ) {
       const done = isEgress ? exports.egress(0, k, n - k, this.#nowMs) : exports.ingress(0, k, n - k, this.#nowMs);
-      const sent = this.#send(n);
+      const sent = this.#send(n, isEgress);
       exports.complete(0);
       k += done;
       if (done < n - (k - done) && sent === 0) {
@@ -229,7 +292,7 @@ class Fuzzer {
   }
 
   /** Checks and answers the waiting operations. */
-  #send(n: number): number {
+  #send(n: number, isEgress: boolean): number {
     const rig = this.#rig;
     const words = this.#words;
     const count = rig.field("Worker", "txCount", rig.address("WORKER"));
@@ -240,7 +303,7 @@ class Fuzzer {
       const at = ops + i * OP.size;
       const kind = rig.octets[at] as number;
       const dest = words[(at + OP.dest) >> 2] as number;
-      if (kind === ENUM.OP.TAP ? dest >>> 0 >= 5 : kind !== ENUM.OP.UDP || dest >>> 0 >= 32)
+      if (kind === ENUM.OP.TAP ? dest >>> 0 >= PORTS : kind !== ENUM.OP.UDP || dest >>> 0 >= 32)
         this.wrong ||= `operation of kind ${kind} to ${dest}`;
       const start = words[(at + OP.iovStart) >> 2] as number;
       const pieces = this.#shorts[(at + OP.iovCount) >> 1] as number;
@@ -253,7 +316,8 @@ class Fuzzer {
         if (area >= 0 && area < HEADERS && len <= HEADER - (area % HEADER)) continue;
         const slot = Math.floor((off - this.#slots) / LIMIT.SLOT_SIZE);
         const from = this.#slots + slot * LIMIT.SLOT_SIZE + RAW;
-        if (slot < 0 || slot >= n || off < from || off + len > from + 2 + (this.#lens[slot] as number))
+        const front = isEgress ? FRONT : 0;
+        if (slot < 0 || slot >= n || off < from - front || off + len > from + 2 + (this.#lens[slot] as number))
           this.wrong ||= `piece ${off}+${len} lies outside slot ${slot}`;
       }
       const gsoSize = this.#shorts[(at + OP.gsoSize) >> 1] as number;
@@ -353,6 +417,11 @@ for (const [build, share] of [
       "egress/vnet_hdr",
       "egress/gso_header",
       "egress/ra_guard",
+      "egress/gateway_leak",
+      "egress/l3_not_ip",
+      "egress/no_neighbour",
+      "ingress/gateway_leak",
+      "ingress/l3_not_ip",
       "ingress/static_conflict",
       "ingress/gso_unknown",
       "ingress/vxlan_flags",
@@ -365,6 +434,8 @@ for (const [build, share] of [
     }
     t.ok(rig.counter("in_egress") + rig.counter("in_ingress") >= total, "every frame was counted");
     t.ok(fuzzer.operations > total / 4, `${fuzzer.operations} operations`);
+    for (const name of ["arp_answered", "nd_answered", "neighbour_asked"] as const)
+      t.ok(rig.counter(name) > 0, `${rig.counter(name)} ${name}`);
     for (const name of ["super_frames_egress", "super_frames_ingress", "grouped_sends"] as const)
       t.ok(rig.counter(name) > total / 2000, `${rig.counter(name)} ${name}`);
     t.ok(fuzzer.segments > total / 10, `${fuzzer.segments} frames shared an operation`);
@@ -380,7 +451,7 @@ for (const [build, share] of [
     for (let i = 0; i < BATCH; i++) {
       const slot = slots.base + i * LIMIT.SLOT_SIZE;
       const tail = slot + LIMIT.HEADROOM + fuzzer.longest;
-      for (let at = slot; at < slot + LIMIT.SLOT_SIZE; at = at === slot + RAW - 1 ? tail : at + 1)
+      for (let at = slot; at < slot + LIMIT.SLOT_SIZE; at = at === slot + RAW - FRONT - 1 ? tail : at + 1)
         if (rig.octets[at] !== 0xa5) outside++;
     }
     t.equal(outside, 0, "no octet in front of a frame or behind the longest one");

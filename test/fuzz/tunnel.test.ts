@@ -1,6 +1,6 @@
 /**
  * WireGuard under fire: noise and damaged messages on its sockets, random packets sealed under valid keys (so that the inside is
- * attacked), random packets from the TUN device. No trap, the law of the data path holds, what is sent lies in slots, header areas
+ * attacked) or to be handed on to the other peer, random packets from the TUN device. No trap, the law of the data path holds, what is sent lies in slots, header areas
  * or the arena, and no octet changes that a worker has no business with.
  *
  *   WEFT_FUZZ_MESSAGES=N   how many (default 15,000, with WEFT_TEST_LONG=1 10^8; a tenth of it on the debug build)
@@ -14,7 +14,7 @@ import { ipv4, ipv6, mac, PROTO, udp, vxlan } from "../frames/build.js";
 import { damage, randomFrame, randomSuper, randomVnetHdr } from "../frames/random.js";
 import { content } from "../frames/super.js";
 import { pick, randomOf } from "../models/random.js";
-import { type Build, type FromPort, type FromUnderlay, macKey } from "../models/rig.js";
+import { addressKey, type Build, type FromPort, type FromUnderlay, macKey } from "../models/rig.js";
 import { type Session, sealed, TunnelRig } from "../models/tunnel-rig.js";
 import { strayWrite } from "../models/untouched.js";
 
@@ -40,7 +40,7 @@ class Target {
   nowMs = 2 ** 32 - 60_000;
 
   constructor(build: Build) {
-    this.rig = new TunnelRig(build, OWN, { workers: 2, fdbMax: 1024 }, 1000n, 24, SEED).features(64, 3);
+    this.rig = new TunnelRig(build, OWN, { workers: 2, fdbMax: 1024 }, 1000n, 24, SEED, 6783).features(64, 3);
     const { rig } = this;
     const nets = [
       rig.network({ flags: ENUM.NETWORK.ENCRYPTED, mtu: 1390 }),
@@ -54,6 +54,7 @@ class Target {
       ),
     );
     for (const [i, peer] of peers.entries()) {
+      rig.tables.tunnel.setTunnelAddress(peer, addressKey(OTHERS[i + 2] as string));
       for (const net of nets) {
         rig.tunnelVtep(net, OTHERS[i] as string, peer);
         rig.tunnelVtep(net, OTHERS[i + 2] as string, peer);
@@ -84,6 +85,7 @@ class Target {
     const { random } = this;
     const kind = pick(random, 10);
     if (kind === 0) return pick(random, 2) === 0 ? Buffer.alloc(0) : content(pick(random, 200), random() | 1);
+    if (kind === 2 || kind === 3) return this.carrier();
     const frame = randomFrame(random, [mac(9), mac(50), mac(60)], [mac(1), mac(2), mac(9)]);
     const carried = vxlan(this.#of([42, 42, 43, 44]), frame, pick(random, 20) === 0 ? 0 : 8);
     const payload =
@@ -110,6 +112,26 @@ class Target {
           });
     if (pick(random, 4) !== 0 || packet.length < 30) return packet;
     return damage(random, packet);
+  }
+
+  /** A message in a packet for one of the peers, or for the switch itself. */
+  carrier(): Buffer {
+    const { random } = this;
+    const length = this.#of([60, 60, 60, 61, 1300]);
+    const message = Buffer.concat([Buffer.from([1 + pick(random, 4), 0, 0, 0]), content(length, random() | 1)]);
+    const packet = ipv6({
+      src: this.#of([...OTHERS.slice(2), "2001:db8::1"]),
+      dst: this.#of([...OTHERS.slice(2), ...OTHERS.slice(2), OWN[1] as string]),
+      protocol: PROTO.udp,
+      payload: udp({
+        src: 51_820,
+        dst: this.#of([51_820, 51_820, 51_820, 6783]),
+        payload: pick(random, 4) === 0 ? this.message() : message,
+      }),
+      trafficClass: random() & 3,
+      hopLimit: this.#of([8, 8, 8, 2, 1, 255]),
+    });
+    return pick(random, 8) === 0 ? damage(random, packet) : packet;
   }
 
   handshake(): Buffer {
@@ -265,11 +287,13 @@ for (const [build, share] of [
       "unknown_vtep",
       "unknown_vni",
       "ecn_ce",
+      "relay_loop",
+      "hop_limit",
     ];
     for (const reason of met) t.ok(drops[`ingress/${reason}`], `${reason} was met ${drops[`ingress/${reason}`]} times`);
     for (const reason of ["no_peer", "vnet_hdr", "udp_full"])
       t.ok(drops[`egress/${reason}`], `${reason} was met ${drops[`egress/${reason}`]} times`);
-    for (const name of ["sealed", "opened", "super_frames_egress", "keepalives"] as const)
+    for (const name of ["sealed", "opened", "super_frames_egress", "keepalives", "relayed_packets"] as const)
       t.ok(rig.counter(name) > 0, `${rig.counter(name)} ${name}`);
     t.ok(punts > 0, `${punts} handshake messages`);
   });

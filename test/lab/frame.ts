@@ -121,7 +121,8 @@ function text(mac: Buffer): string {
   return (mac.toString("hex").match(/../g) ?? []).join(":");
 }
 
-function checksum(header: Buffer): number {
+/** The Internet checksum of an even number of octets. */
+export function checksum(header: Buffer): number {
   let sum = 0;
   for (let i = 0; i < header.length; i += 2) sum += header.readUInt16BE(i);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

@@ -136,11 +136,12 @@ export class Job {
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
-  withinMs = 5000,
+  withinMs = 20_000,
 ): Promise<Exclude<T, false | undefined>> {
   const deadline = performance.now() + withinMs;
   let problem = "";
   for (;;) {
+    const asked = performance.now();
     try {
       const answer = await ask();
       if (answer !== false && answer !== undefined) return answer as Exclude<T, false | undefined>;
@@ -148,6 +149,8 @@ export async function until<T>(
       problem = ` (${String(error)})`;
     }
     if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}${problem}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Asking costs the machine at most half of its time, also where it takes a program.
+    const pause = Math.min(250, Math.max(20, performance.now() - asked));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }

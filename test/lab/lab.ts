@@ -80,15 +80,12 @@ export class Lab {
    * with `defaultRoute`, a default route into the underlay.
    */
   async hosts<Labels extends string[]>(...labels: Labels): Promise<{ [K in keyof Labels]: Host }> {
-    const hosts: Host[] = [];
-    for (const [i, label] of labels.entries()) {
-      const name = await this.#namespace(label);
-      hosts.push(new Host(label, name, this.#register, `192.0.2.${i + 1}`, `2001:db8::${i + 1}`));
-    }
-    const [first, second] = hosts;
-    if (hosts.length === 2 && first !== undefined && second !== undefined) {
-      await this.run(`ip link add under0 netns ${first.name} type veth peer name under0 netns ${second.name}`);
-    } else {
+    return await this.hostsOn(labels, async (hosts) => {
+      const [first, second] = hosts;
+      if (hosts.length === 2 && first !== undefined && second !== undefined) {
+        await this.run(`ip link add under0 netns ${first.name} type veth peer name under0 netns ${second.name}`);
+        return;
+      }
       const wire = await this.container("wire");
       // No snooping and no forward delay: a plain cable between all.
       await wire.run("ip link add br0 type bridge mcast_snooping 0 stp_state 0");
@@ -97,13 +94,56 @@ export class Lab {
         await this.run(`ip link add under0 netns ${host.name} type veth peer name leg${i} netns ${wire.name}`);
         await wire.run(`ip link set leg${i} master br0 up`);
       }
+    });
+  }
+
+  /** Hosts whose underlay devices `under0` are made by `join`. */
+  async hostsOn<Labels extends string[]>(
+    labels: Labels,
+    join: (hosts: readonly Host[]) => Promise<void>,
+  ): Promise<{ [K in keyof Labels]: Host }> {
+    const hosts: Host[] = [];
+    for (const [i, label] of labels.entries()) {
+      const name = await this.#namespace(label);
+      hosts.push(new Host(label, name, this.#register, `192.0.2.${i + 1}`, `2001:db8::${i + 1}`));
     }
+    await join(hosts);
     for (const host of hosts) {
       await host.run(`ip addr add ${host.v4}/24 dev under0`);
       await host.run(`ip addr add ${host.v6}/64 dev under0 nodad`);
       await host.run("ip link set under0 up");
     }
     return hosts as { [K in keyof Labels]: Host };
+  }
+
+  /**
+   * A host behind a router that masquerades: nothing comes in that was not asked for, and what nobody uses is forgotten after 20 s.
+   * It has IPv4 alone.
+   * @param network number of the network in there, of this lab's own
+   * @param ports what the router does with source ports: keep them while they are free, or another one for each destination
+   */
+  async behind(label: string, router: Host, network: number, ports: "kept" | "random"): Promise<Host> {
+    const name = await this.#namespace(label);
+    const host = new Host(label, name, this.#register, `10.99.${network}.2`, "::");
+    const gateway = `10.99.${network}.1`;
+    await this.run(`ip link add under0 netns ${name} type veth peer name inside0 netns ${router.name}`);
+    await host.run(`ip addr add ${host.v4}/24 dev under0`);
+    await host.run("ip link set under0 up");
+    await router.run(`ip addr add ${gateway}/24 dev inside0`);
+    await router.run("ip link set inside0 up");
+    await host.run(`ip route add default via ${gateway}`);
+    const masquerade = ports === "random" ? "masquerade fully-random" : "masquerade";
+    await router.run([
+      "nft",
+      // What comes unasked is dropped before it leaves a trace: a trace of it would take the port from the host inside.
+      `table ip nat { chain out { type nat hook postrouting priority srcnat; oifname under0 ${masquerade}; }; };
+       table ip guard { chain forward { type filter hook forward priority filter; policy drop;
+         ct state established,related accept; iifname inside0 accept; };
+         chain input { type filter hook input priority filter; iifname under0 ct state new drop; }; }`,
+    ]);
+    const settings = ["net.ipv4.ip_forward=1", "net.netfilter.nf_conntrack_udp_timeout=20"];
+    await router.run(["sysctl", "-qw", ...settings, "net.netfilter.nf_conntrack_udp_timeout_stream=20"]);
+    return host;
   }
 
   /** A namespace with nothing but lo. */

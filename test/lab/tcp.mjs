@@ -1,8 +1,8 @@
 /**
  * One TCP transfer, as a program of its own so that it can run inside a namespace.
  *
- *   tcp.mjs receive ADDR PORT              prints `listening`, then one JSON line {bytes, sha256, seconds}
- *   tcp.mjs send ADDR PORT BYTES [RATE]    the same line at its end; RATE limits to octets per second
+ *   tcp.mjs receive ADDR PORT              prints `listening`, then one JSON line {bytes, sha256, seconds, gapMs}
+ *   tcp.mjs send ADDR PORT BYTES [RATE]    the same line (gapMs 0) at its end; RATE limits to octets per second
  *
  * The octets are a pseudo-random megabyte over and over, each time with its number in front, so that a lost, doubled
  * or exchanged part changes the hash.
@@ -16,16 +16,22 @@ const [mode, host, port, bytesWanted, rate] = process.argv.slice(2);
 const hash = createHash("sha256");
 let bytes = 0;
 let started = 0n;
+/** Longest time between two pieces that arrived. */
+let gapMs = 0;
+let lastMs = 0;
 
 function report() {
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-  console.log(JSON.stringify({ bytes, sha256: hash.digest("hex"), seconds }));
+  console.log(JSON.stringify({ bytes, sha256: hash.digest("hex"), seconds, gapMs }));
 }
 
 if (mode === "receive") {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     started = process.hrtime.bigint();
     socket.on("data", (chunk) => {
+      const now = performance.now();
+      if (lastMs > 0) gapMs = Math.max(gapMs, now - lastMs);
+      lastMs = now;
       hash.update(chunk);
       bytes += chunk.length;
     });

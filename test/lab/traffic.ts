@@ -13,6 +13,8 @@ export interface Transfer {
   readonly bytes: number;
   readonly sha256: string;
   readonly seconds: number;
+  /** Longest silence between two pieces that arrived, in milliseconds; 0 at the sender. */
+  readonly gapMs: number;
 }
 
 /** A running TCP transfer. */

@@ -7,7 +7,8 @@ import type { Job } from "./job.js";
 import type { Host, Lab } from "./lab.js";
 import type { Namespace, Outcome } from "./namespace.js";
 
-const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
+/** The command line. */
+export const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
 
 export interface UpOptions {
   /** Default: the host's IPv4 address. */
@@ -15,6 +16,11 @@ export interface UpOptions {
   readonly vteps?: readonly string[];
   /** Contents of a configuration file, instead of flags. */
   readonly config?: object;
+  /** In a mesh: found a network, or join one. Default false (`--no-mesh`): VTEPs and addresses are given by the test. */
+  readonly mesh?: boolean;
+  /** HOST[:PORT] to join, and with which token. */
+  readonly join?: readonly string[];
+  readonly token?: string;
   /** Keep attachments over the end of the process; default false (`--ephemeral`). */
   readonly keep?: boolean;
   /** Tells several daemons of one host apart: sockets, state and metrics are named after it. */
@@ -83,19 +89,22 @@ export class Weft {
       for (const address of options.underlay ?? [this.host.v4]) words.push("--underlay", address);
     }
     for (const vtep of options.vteps ?? []) words.push("--vtep", vtep);
+    if (options.mesh !== true) words.push("--no-mesh");
+    for (const host of options.join ?? []) words.push("--join", host);
+    if (options.token !== undefined) words.push("--token", options.token);
     if (options.metrics !== undefined) words.push("--metrics", options.metrics);
     if (options.keep !== true) words.push("--ephemeral");
     return [...words, ...(options.more ?? [])];
   }
 
-  async ready(withinMs = 10_000): Promise<void> {
+  async ready(withinMs = 30_000): Promise<void> {
     await this.job.line(/"ready"|\bready\b/, withinMs);
   }
 
   /** Starts the same command line again, with the same state directory, and waits for `ready`. */
-  async again(): Promise<void> {
+  async again(withinMs?: number): Promise<void> {
     this.job = this.#start();
-    await this.ready();
+    await this.ready(withinMs);
   }
 
   /** Any weft command against this daemon's socket, run in the host's namespace. */

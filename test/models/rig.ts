@@ -10,6 +10,7 @@ import {
   instantiate,
   type MemorySizes,
   type NetworkRow,
+  type PortRow,
   type SwitchExports,
   type SwitchMemory,
   type SwitchModule,
@@ -203,10 +204,10 @@ export class Rig {
     if (index === undefined) throw new Error("no room for a network");
     return index;
   }
-  port(network: number, mac: number): number {
+  port(network: number, mac: number, more: Partial<PortRow> = {}): number {
     const index = this.tables.reservePort();
     if (index === undefined) throw new Error("no room for a port");
-    this.tables.addPort(index, { network, mac: macKey(mac), mtu: 1450 });
+    this.tables.addPort(index, { network, mac: macKey(mac), mtu: 1450, ...more });
     return index;
   }
   vtep(network: number, address: string, port = 4789): number {

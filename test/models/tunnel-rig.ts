@@ -64,6 +64,7 @@ export class TunnelRig extends Rig {
     rekeyAfter = 2n ** 60n,
     txMax?: number,
     seed = 1,
+    probePort?: number,
   ) {
     super(build, { peersMax: 4, ...sizes }, txMax, seed);
     this.slots = new KeySlots(this.switchMemory);
@@ -73,6 +74,7 @@ export class TunnelRig extends Rig {
       addresses: addresses.map((text) => ({ family: text.includes(":") ? 6 : 4, key: addressKey(text) })),
       mac1Key: Buffer.alloc(32, 0x11),
       rekeyAfter,
+      probePort,
     });
     this.tables.tunnel.setCookieSecret(Buffer.alloc(32, 0x22));
   }
@@ -92,9 +94,13 @@ export class TunnelRig extends Rig {
     this.tables.tunnel.setEndpoint(
       index,
       endpoint === null ? undefined : { family, key: addressKey(endpoint), port: 51_820 },
-      mtu,
     );
+    this.tables.tunnel.setPath(index, undefined, mtu);
     return index;
+  }
+  /** Through whom a peer of one IPv6 address is reached, and how long packets may be on the way. */
+  path(peer: number, via: number | undefined, mtu = 1440): void {
+    this.tables.tunnel.setPath(peer, via, mtu);
   }
   /** Keys for a peer, which it seals with from the next commit() on. */
   keys(peer: number, salt: number, { worker = 0, bornMs = 0 } = {}): Session {

@@ -112,6 +112,11 @@ export function inside(plain: Buffer, { peer, allowed, own, vxlanPort, hasDevice
   return reply ? { reply } : { drop: "tunnel_protocol" };
 }
 
+/** The UDP payload of an IPv6 packet without extension headers. */
+export function udpPayloadOf(packet: Buffer): Buffer {
+  return packet.subarray(48, 40 + packet.readUInt16BE(4));
+}
+
 /** Octets that `length` octets are sealed as (WireGuard paper §5.4.6): a multiple of 16, but not beyond the MTU for that. */
 export function paddedLength(length: number, mtu: number): number {
   const whole = Math.ceil(length / 16) * 16;
@@ -124,6 +129,7 @@ export const TUNNEL_DROPS = [
   "egress/no_endpoint",
   "egress/no_peer",
   "egress/tunnel_own",
+  "egress/path_mtu",
   "ingress/no_session",
   "ingress/no_endpoint",
   "ingress/plaintext_refused",
@@ -138,4 +144,7 @@ export const TUNNEL_DROPS = [
   "ingress/allowed_ips",
   "ingress/tunnel_address",
   "ingress/tunnel_protocol",
+  "ingress/hop_limit",
+  "ingress/relay_loop",
+  "ingress/probe_rate",
 ] as const;

@@ -24,7 +24,7 @@ t.test("an idle daemon with two ports and a metrics listener", async (t) => {
   const weft = await Weft.up(lab, host, { metrics: "127.0.0.1:6782" });
   const wallMs = performance.now() - weft.job.startedMs;
   const { cpuMs } = JSON.parse(await weft.job.line(/"ready"/)) as { cpuMs: number };
-  t.ok(cpuMs > 0 && cpuMs < 1000, `ready after ${cpuMs} ms of CPU`);
+  t.ok(cpuMs > 0, `ready after ${cpuMs} ms of CPU`);
   t.ok(wallMs < 3000, `and ${Math.round(wallMs)} ms`);
 
   for (const [i, label] of ["c1", "c2"].entries()) {

@@ -141,7 +141,7 @@ t.test("detach gives everything back", async (t) => {
   t.equal(again.state, "up", "the same id, name and address can be attached again");
   t.equal((await c1.ping("10.8.0.2")).received, 3, "and talk");
   await weft.ok(["down"]);
-  await weft.job.endsWithin(5000);
+  await weft.job.endsWithin(20_000);
   await until("no device is left", async () => (await c1.devices()).length + (await c2.devices()).length === 0);
   t.same(await host.devices(), hostBefore, "`weft down` leaves nothing in the host's namespace either");
 });

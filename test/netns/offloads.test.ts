@@ -73,6 +73,8 @@ async function scene(t: Test, disabled: string, offloads: boolean, brief: boolea
   return { lab, wefts, a, b, k, brief };
 }
 
+// Each has a lab of its own, and mostly waits for processes.
+t.jobs = 2;
 for (const [disabled, used] of cases) {
   // The short form takes one feature away on a wire and between wefts only, and none and all in both regimes.
   const isBoth = LONG || disabled === "" || disabled.includes(",");

@@ -19,6 +19,38 @@ interface Sample {
   readonly value: readonly [number, string];
 }
 
+/** For promtool: of two members without a path only the one that is looked for is an alarm. */
+const missedMember = {
+  rule_files: ["alerts.yml"],
+  evaluation_interval: "1m",
+  tests: [
+    {
+      interval: "1m",
+      input_series: [
+        ...["idle", "sought"].map((peer) => [`weft_peer_path{instance="a",peer="${peer}",mode="none"}`, "1x20"]),
+        ['weft_wireguard_peer_session{instance="a",peer="idle",state="handshake"}', "0x20"],
+        ['weft_wireguard_peer_session{instance="a",peer="sought",state="handshake"}', "1 0 0 1 0 0 1 0 0 1 0 0"],
+        ['weft_mesh_control_links{instance="a"}', "3x20"],
+      ].map(([series, values]) => ({ series, values })),
+      alert_rule_test: [
+        {
+          eval_time: "10m",
+          alertname: "WeftNoPath",
+          exp_alerts: [
+            {
+              exp_labels: { severity: "warning", instance: "a", peer: "sought", mode: "none" },
+              exp_annotations: {
+                summary: "a has no path for data to the member with the key sought",
+                description: "Let UDP 51820 through between the hosts, or between each of them and a third one.",
+              },
+            },
+          ],
+        },
+      ],
+    },
+  ],
+};
+
 t.test("Prometheus has the numbers of `weft status --json`, and they are those of the traffic", async (t) => {
   const lab = await Lab.open(t);
   const [left, right] = await lab.hosts("left", "right");
@@ -160,6 +192,9 @@ t.test("promtool is content with metrics, configuration and alerts", async (t) =
   t.equal(config.code, 0, `promtool check config: ${config.stdout} ${config.stderr}`);
   const rules = await host.attempt(["promtool", "check", "rules", lab.file("alerts.yml")]);
   t.equal(rules.code, 0, `promtool check rules: ${rules.stdout} ${rules.stderr}`);
+  writeFileSync(lab.file("rules.json"), JSON.stringify(missedMember));
+  const alarms = await host.attempt(["promtool", "test", "rules", lab.file("rules.json")]);
+  t.equal(alarms.code, 0, `promtool test rules: ${alarms.stdout} ${alarms.stderr}`);
   const used = [...readFileSync(deploy("alerts.yml"), "utf8").matchAll(/\b(weft_[a-z_]+)/g)].map(
     (match) => match[1] ?? "",
   );
@@ -220,5 +255,5 @@ t.test("WireGuard: series from the start, and no key in anything that is told", 
     JSON.stringify({ ...config, wireguard: { ...wireguard, peers: [] }, networks: [] }),
   );
   weft.job.child.kill("SIGHUP");
-  await until("series of the removed peer are gone", async () => !(await weft.metricsText()).includes(peer), 5000);
+  await until("series of the removed peer are gone", async () => !(await weft.metricsText()).includes(peer), 20_000);
 });

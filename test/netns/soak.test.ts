@@ -2,7 +2,7 @@
  * TCP and UDP of every kind between two hosts and inside one, while containers come and go: nothing is lost on the way, and
  * nothing grows in the daemons.
  *
- *   WEFT_SOAK_SECONDS=N   how long (default 20, with WEFT_TEST_LONG=1 600)
+ *   WEFT_SOAK_SECONDS=N   how long (default 12, with WEFT_TEST_LONG=1 600)
  *   WEFT_SOAK_SEED=N      where the random numbers start (default 1)
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { Weft } from "../lab/weft.js";
 import { pick, randomOf } from "../models/random.js";
 
 const LONG = process.env.WEFT_TEST_LONG === "1";
-const SECONDS = Number(process.env.WEFT_SOAK_SECONDS ?? (LONG ? 600 : 20));
+const SECONDS = Number(process.env.WEFT_SOAK_SECONDS ?? (LONG ? 600 : 12));
 const SEED = Number(process.env.WEFT_SOAK_SEED ?? 1);
 /**
  * How much more memory a daemon may hold at the end than after a fifth of the time. In a short run the JavaScript heap

@@ -156,7 +156,7 @@ t.test("60,000 MACs fit, and a flooding port evicts nobody", async (t) => {
   await containers.k1.ping("10.8.0.1"); // so that the kernel knows where a1 is
   const far = random(8, 60_000);
   await flood("k1", far);
-  await until("most MACs are learned", async () => (await network()).fdb.vtep > 59_000, 5000);
+  await until("most MACs are learned", async () => (await network()).fdb.vtep > 59_000, 20_000);
   const { evictions } = await network();
   t.ok(evictions < 600, `under 1 % evictions: ${evictions}`);
 

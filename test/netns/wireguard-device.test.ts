@@ -20,12 +20,20 @@ t.before(() => {
   run("link set wgu0 up");
   run("address add 198.51.100.1/24 dev wgu0");
 });
+
+/** Those of the devices here: tests beside this one have others. The kernel takes its time to see that a link is up. */
+const routes = (): string[] =>
+  run("route show table main")
+    .split("\n")
+    .filter((line) => / dev wg/.test(line))
+    .map((line) => line.replace(" linkdown", ""));
+
 t.teardown(() => {
   run("link del wgu0");
 });
 
 t.test("routes of others stay, its own go with it", async (t) => {
-  const before = run("route show table main");
+  const before = routes();
   const dp = await start({ peers: [peer("198.51.100.0/24", "10.50.0.0/16", "0.0.0.0/0")] });
   t.match(run("route show 198.51.100.0/24"), /dev wgu0/, "the underlay's own network is not led into the tunnel");
   t.match(run("route show 10.50.0.0/16"), /dev wgt0/);
@@ -38,14 +46,14 @@ t.test("routes of others stay, its own go with it", async (t) => {
   await dp.setPeers([peer("10.51.0.0/16")]);
   t.equal(run("-6 route show fd51::/64"), "");
   await dp.close();
-  t.equal(run("route show table main"), before);
+  t.same(routes(), before);
 });
 
 t.test("the device is deleted by somebody: lists of peers are still taken", async (t) => {
   const dp = await start({});
   t.equal(dp.wireguard()?.device, "wgt0");
   run("link del wgt0");
-  for (let i = 0; i < 100 && dp.wireguard()?.device !== null; i++) await sleep(20);
+  for (let i = 0; i < 1000 && dp.wireguard()?.device !== null; i++) await sleep(20);
   t.equal(dp.wireguard()?.device, null);
   await dp.setPeers([peer("10.51.0.0/16")]);
   t.equal(dp.wireguard()?.peers.length, 1);

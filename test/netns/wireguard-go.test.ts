@@ -21,7 +21,7 @@ const LONG = process.env.WEFT_TEST_LONG === "1";
 /** Octets that weft tells its containers of 1500 inside an IPv4 tunnel over IPv4. */
 const MTU = 1390;
 /** The first try of a handshake, and one more after the paper's Rekey-Timeout with its jitter. */
-const HANDSHAKE_MS = 2 * 5333;
+const HANDSHAKE_MS = 4 * 5333;
 
 interface Wish {
   /** Who knows where the other is, and so begins. */

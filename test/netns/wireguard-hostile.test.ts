@@ -59,7 +59,7 @@ async function scene(t: Test, rekeyAfterMessages?: number): Promise<Scene> {
   await victim.attach(c1, { network: "blue", ip: ["10.8.0.1/24"] });
   await peer.attach(c2, { network: "blue", ip: ["10.8.0.2/24"] });
   // The peer begins, so that its keys count its messages.
-  await until("a session", async () => (await c2.ping("10.8.0.1", { count: 1 })).received === 1, 2 * RETRY_MS);
+  await until("a session", async () => (await c2.ping("10.8.0.1", { count: 1 })).received === 1, 4 * RETRY_MS);
   return { lab, left, right, victim, peer, c1, c2 };
 }
 

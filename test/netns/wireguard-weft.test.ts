@@ -13,7 +13,7 @@ import { endpointAt, type KeyPair, keyPair, only, wireguardSection } from "../la
 
 const LONG = process.env.WEFT_TEST_LONG === "1";
 const BYTES = LONG ? 100e6 : 10e6;
-const HANDSHAKE_MS = 2 * 5333;
+const HANDSHAKE_MS = 4 * 5333;
 
 interface Wish {
   readonly underlay: 4 | 6;

@@ -7,6 +7,7 @@ import t from "tap";
 export const SANITIZED = process.env.WEFT_TUN_ADDON === "asan";
 
 const WITH_ASAN = fileURLToPath(new URL("../../packages/tun/scripts/with-asan.mjs", import.meta.url));
+const COMPILED = new URL("../compiled.mjs", import.meta.url).href;
 
 /** The environment for commands a test starts: the sanitizer's library is for Node alone. */
 export function commandEnvironment(): NodeJS.ProcessEnv {
@@ -24,8 +25,8 @@ export function plainNode(): NodeJS.ProcessEnv {
 export function runSanitized(file: string): void {
   if (SANITIZED) return;
   t.test("the same tests pass on the sanitizer build", { timeout: 140_000 }, async (t) => {
-    const args = [WITH_ASAN, process.execPath, ...process.execArgv, fileURLToPath(file)];
-    const env = { ...process.env };
+    const args = [WITH_ASAN, process.execPath, "--enable-source-maps", `--import=${COMPILED}`, fileURLToPath(file)];
+    const env = plainNode();
     // The child reports on its own output, not into this run's.
     for (const name of Object.keys(env)) if (/^(TAP_CHILD_ID|_TAPJS_PROCESSINFO)/.test(name)) delete env[name];
     const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -38,9 +39,9 @@ export function runSanitized(file: string): void {
       stderr += text;
     });
     const status = await new Promise((resolve) => child.on("close", resolve));
-    t.equal(status, 0, "the run succeeds");
+    const output = `${stdout.slice(-6000)}\n${stderr.slice(-6000)}`;
+    t.equal(status, 0, "the run succeeds", status === 0 ? {} : { output });
     t.notMatch(stderr, /AddressSanitizer|runtime error/, "the sanitizers found nothing");
     t.match(stdout, /^# \{ total: \d+, pass: \d+ \}$|^1\.\.\d+$/m, "it was a whole run");
-    if (status !== 0) t.comment(`${stdout.slice(-6000)}\n${stderr.slice(-6000)}`);
   });
 }

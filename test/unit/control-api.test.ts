@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { request } from "node:http";
-import { createServer } from "node:net";
+import { createServer, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,12 +31,11 @@ import {
 } from "@weft/control";
 import { MemoryLink } from "@weft/tun";
 import t, { type Test } from "tap";
-import type { TSchema } from "typebox";
-import { Errors } from "typebox/schema";
 import { type Config, type ConfiguredNetwork, resolveConfig } from "../../packages/control/dist/config/config.js";
 import { type ApiOptions, api, apiListener, endpoints } from "../../packages/control/dist/http/api.js";
 import { healthListener } from "../../packages/control/dist/http/health.js";
 import { type Listener, listenTcp, listenUnix, swappable } from "../../packages/control/dist/http/listen.js";
+import { meshEndpoints } from "../../packages/control/dist/http/mesh-endpoints.js";
 import { openMetrics } from "../../packages/control/dist/http/metrics.js";
 import * as schemas from "../../packages/control/dist/http/schemas.js";
 import type { DaemonState } from "../../packages/control/dist/http/status.js";
@@ -48,6 +47,7 @@ import { Watch } from "../../packages/control/dist/router/watch.js";
 import { type State, StateStore } from "../../packages/control/dist/state/store.js";
 import { openSupervisor } from "../../packages/control/dist/systemd.js";
 import { publicKeyText } from "../../packages/control/dist/wireguard/key.js";
+import { Errors, type TSchema } from "../../packages/control/src/typebox.js";
 import { WireguardDouble } from "../lab/wireguard-double.js";
 
 const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
@@ -63,6 +63,8 @@ interface Setup {
   readonly own?: Partial<WireguardInfo>;
 }
 
+/** Operations that answer nothing here: control-mesh-api.test.ts has them. */
+const ONLY_MESH = new Set(meshEndpoints(undefined).map((e) => e.path));
 const AROUND = { parked: () => [], isUp: () => true, fdbLimit: 65_536 };
 
 /** A router over the twin, with what a daemon has around it. */
@@ -163,7 +165,8 @@ t.test("what the API answers is what its document promises", async (t) => {
 
   const answers = new Map<string, TSchema>();
   for (const e of endpoints(options))
-    if (e.method === "get") answers.set(e.path.replace("{id}", "c1").replace("{name}", "blue"), e.answer);
+    if (e.method === "get" && !ONLY_MESH.has(e.path))
+      answers.set(e.path.replace("{id}", "c1").replace("{name}", "blue"), e.answer);
   t.ok(answers.size >= 9);
   for (const [path, schema] of answers) {
     const { status, body } = await ask("GET", path);
@@ -340,7 +343,7 @@ t.test("WireGuard in the API: as its document promises, without keys", async (t)
     receive: { packets: 3, bytes: 444 },
   });
   for (const e of endpoints(options)) {
-    if (e.method !== "get" || e.path.includes("{")) continue;
+    if (e.method !== "get" || e.path.includes("{") || ONLY_MESH.has(e.path)) continue;
     const { body } = await ask("GET", e.path);
     fits(t, e.answer, body, e.path);
     t.notMatch(JSON.stringify(body), /privateKey|BwcHBwcH|"data":\[7/, `${e.path} tells no key`);
@@ -593,16 +596,25 @@ t.test("hosts that are refused and an underlay that goes down are said once, and
     { level: "info", format: "json", name: "test" },
     { write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]) },
   );
-  const watch = new Watch(told, log, () => new Date("2030-01-01T00:00:00Z"));
+  const watch = new Watch(told, log, {
+    now: () => new Date("2030-01-01T00:00:00Z"),
+    isMember: (address) => address === "fd00:1::b",
+  });
   const tell = (event: DataplaneEvent): void => {
     for (const listener of listeners) listener(event);
   };
   tell({ type: "refused", source: "10.9.0.7", vni: 42, network: "blue", reason: "unknown_vtep" });
   tell({ type: "refused", source: "10.9.0.8", vni: 99, network: null, reason: "unknown_vni" });
   t.match(lines, [
-    { level: "warn", msg: /^VXLAN from 10\.9\.0\.7 for VNI 42 refused: no VTEP of network blue \(add it/ },
+    {
+      level: "warn",
+      msg: /^VXLAN from 10\.9\.0\.7 for VNI 42 refused: no VTEP of network blue \(add it: in a mesh with `weft network add-vtep`/,
+    },
     { level: "warn", msg: /^VXLAN from 10\.9\.0\.8 for VNI 99 refused: no network here has this VNI$/ },
   ]);
+  tell({ type: "refused", source: "fd00:1::b", vni: 42, network: "blue", reason: "unknown_vtep" });
+  tell({ type: "refused", source: "fd00:1::b", vni: 99, network: null, reason: "unknown_vni" });
+  t.equal(lines.length, 2, "a member whose records are on their way is nothing to tell");
   t.match(watch.refused, [{ source: "10.9.0.8" }, { source: "10.9.0.7", network: "blue" }], "the latest first");
   for (let i = 0; i < 50; i++)
     tell({ type: "refused", source: `10.9.1.${i}`, vni: 42, network: "blue", reason: "unknown_vtep" });
@@ -676,7 +688,7 @@ t.test("a disk that refuses stops nothing, and is tried again", async (t) => {
   );
   rmdirSync(broken);
   const isWritten = (): boolean => second.lines.some((l) => /can be written again/.test(l.msg));
-  for (let i = 0; i < 100 && !isWritten(); i++) await sleep(50);
+  for (let i = 0; i < 600 && !isWritten(); i++) await sleep(50);
   t.same(
     second.store.load().ports.map((p) => p.id),
     ["b"],
@@ -684,6 +696,27 @@ t.test("a disk that refuses stops nothing, and is tried again", async (t) => {
   );
   t.match(second.lines.at(-1), { level: "info", msg: /can be written again/ });
 });
+
+t.test(
+  "a kept network that somebody else took out of the data plane stops nothing; it is taken before the start",
+  async (t) => {
+    const first = await open(t);
+    t.equal((await first.ask("PUT", "/v1/networks/green", { vni: 43 })).status, 200);
+    await first.dataplane.removeNetwork("green");
+    t.equal((await first.ask("POST", "/v1/ports", { network: "blue", ifname: "a", id: "a" })).status, 201);
+    const state = first.store.load();
+    t.match(state.networks, [{ spec: { name: "green", vni: 43 }, routes: [] }]);
+    const log = await openLog({ level: "error", format: "json", name: "test" });
+    const next = new Router({
+      ...{ dataplane: first.dataplane, networks: [BLUE], state, vteps: [], log },
+      removeDevice: () => undefined,
+    });
+    t.same(
+      next.ownNetworks.map(({ vni }) => vni),
+      [42, 43],
+    );
+  },
+);
 
 t.test("a body is counted while it comes, and its depth has an end", async (t) => {
   const { options } = await open(t);
@@ -702,7 +735,8 @@ t.test("a body is counted while it comes, and its depth has an end", async (t) =
   t.match(await long.text(), /longer than/);
   t.ok(sent < 80, `${sent} MiB were taken`);
   const depth = 100_000;
-  for (const deep of ["[".repeat(depth) + "]".repeat(depth), `{"a":`.repeat(depth) + "1" + "}".repeat(depth)]) {
+  const objects = [`{"a":`.repeat(depth), "1", "}".repeat(depth)].join("");
+  for (const deep of ["[".repeat(depth).concat("]".repeat(depth)), objects]) {
     for (const [method, path] of [
       ["POST", "/v1/ports"],
       ["PUT", "/v1/networks/blue/routes"],
@@ -729,7 +763,7 @@ t.test("a reader of the log that stands still does not stop the daemon", async (
   const dropped = output.lost;
   let read = 0;
   const buffer = Buffer.alloc(1 << 16);
-  for (let i = 0; i < 200 && lost.length === 0; i++) {
+  for (let i = 0; i < 2000 && lost.length === 0; i++) {
     try {
       read += readSync(reader, buffer);
     } catch {
@@ -806,6 +840,8 @@ const RECORD: PortRecord = {
   routes: [],
   labels: {},
   configure: true,
+  role: "container",
+  l3: false,
 };
 
 t.test("a port whose namespace is gone is forgotten with one log line; one whose device is gone, too", async (t) => {
@@ -903,7 +939,7 @@ t.test("the OpenAPI document is complete and lists every operation", async (t) =
     t.match(o.operationId, /^[a-z][A-Za-z]+$/);
     t.equal(
       o.requestBody !== undefined,
-      ["post", "put"].includes(o.method) && o.path !== "/v1/down",
+      ["post", "put"].includes(o.method) && !["/v1/down", "/v1/tokens", "/v1/leave"].includes(o.path),
       `${o.method} ${o.path}`,
     );
   }
@@ -974,7 +1010,7 @@ t.test("metrics", async (t) => {
     const frame = Buffer.alloc(60);
     frame.write("020000000002020000000001" + "88b5", 0, "hex");
     for (let i = 0; i < 5; i++) link.device("m1").inject(frame);
-    for (let i = 0; i < 100 && link.device("m2").take().length === 0; i++) await sleep(5);
+    for (let i = 0; i < 3000 && link.device("m2").take().length === 0; i++) await sleep(5);
     await sleep(20);
     const text = await metrics.scrape();
     const labels = '{network="blue",port="m1"}';
@@ -1283,11 +1319,12 @@ t.test("a service manager hears ready, the watchdog's beat and stopping", async 
   const supervisor = openSupervisor({ NOTIFY_SOCKET: "/run/notify", WATCHDOG_USEC: "20000" }, note, () => undefined);
   supervisor.ready("1 network");
   const keep = setInterval(() => undefined, 5);
-  await sleep(60);
+  const beats = (): number => said.filter((s) => s === "WATCHDOG=1").length;
+  for (let i = 0; i < 500 && beats() < 2; i++) await sleep(10);
   clearInterval(keep);
   supervisor.stopping();
   t.equal(said[0], "READY=1\nSTATUS=1 network");
-  t.ok(said.filter((s) => s === "WATCHDOG=1").length >= 2);
+  t.ok(beats() >= 2);
   t.equal(said.at(-1), "STOPPING=1");
   const broken = openSupervisor(
     { NOTIFY_SOCKET: "/nowhere" },
@@ -1299,6 +1336,24 @@ t.test("a service manager hears ready, the watchdog's beat and stopping", async 
   broken.ready("x");
   broken.stopping();
   t.equal(failures.length, 1, "a failure is reported once");
+});
+
+t.test("a connection that the system cannot give ends no listener", async (t) => {
+  const servers: Server[] = [];
+  const { listen } = Server.prototype;
+  t.intercept(Server.prototype, "listen", {
+    value(this: Server, ...given: Parameters<typeof listen>) {
+      servers.push(this);
+      return listen.apply(this, given);
+    },
+  });
+  const tcp = await listenTcp({ host: "127.0.0.1", port: 0 }, () => undefined);
+  t.teardown(() => tcp.close());
+  const unix = await listenUnix(join(temporary(t), "weft.sock"), () => undefined);
+  t.teardown(() => unix.close());
+  t.equal(servers.length, 2);
+  for (const server of servers)
+    t.ok(server.emit("error", Object.assign(new Error("accept ENFILE"), { code: "ENFILE" })));
 });
 
 t.test("a listener that is taken between look and bind is a conflict, not a crash", async (t) => {

@@ -1,6 +1,7 @@
 /** The command line by itself: what it takes, what it refuses, exit codes, and how it prints. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +14,7 @@ import { grouped, octets, span, table } from "../../packages/control/dist/cli/ta
 import { nearest, schemaProblems } from "../../packages/control/dist/config/problems.js";
 import { FileNetwork } from "../../packages/control/dist/config/schema.js";
 import { codeOf, describe, problemsOf, WeftError } from "../../packages/control/dist/errors.js";
+import { lockStateDir } from "../../packages/control/dist/state/lock.js";
 
 const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
 
@@ -43,9 +45,8 @@ t.test("a wrong command line is exit code 2 and one line that says what is allow
     [["up", "--log-level", "loud"], /--log-level.*Allowed choices are trace, debug, info, warn, error/],
     [["up", "--log-format", "xml"], /--log-format.*pretty, json/],
     [["up", "extra"], /too many arguments/],
-    [["attach"], /--ip.*see `weft attach --help`/],
+    [["attach"], /missing required argument 'target'.*see `weft attach --help`/],
     [["attach", "--ip", "10.8.0.1/24"], /missing required argument 'target'/],
-    [["attach", "c1"], /required option '--ip/],
     [["attach", "c1", "--ip", "10.8.0.1"], /--ip.*with prefix length/],
     [["attach", "c1", "--ip", "10.8.0.1/33"], /--ip/],
     [["attach", "c1", "--ip", "10.8.0.1/24", "--vni", "16777216"], /--vni.*1\.\.16777215/],
@@ -60,7 +61,10 @@ t.test("a wrong command line is exit code 2 and one line that says what is allow
     [["attach", "c1", "--ip", "10.8.0.1/24", "--id", "a/b"], /--id/],
     [["attach", "c1", "--ip", "10.8.0.1/24", "--label", "novalue"], /--label.*KEY=VALUE/],
     [["detach"], /missing required argument/],
-    [["status", "weather"], /'weather'.*ports, networks, vteps, fdb, neighbours, routes, peers, drops/],
+    [
+      ["status", "weather"],
+      /'weather'.*ports, networks, vteps, fdb, neighbours, routes, peers, drops, mesh, connections, containers, links, ipam, dns/,
+    ],
     [["up", "--wireguard-keylog"], /--wireguard-keylog.*argument missing/],
     [["down", "--force"], /unknown option '--force'/],
   ];
@@ -90,11 +94,6 @@ t.test("a command that cannot be done is exit code 1 and one line that says what
     t.equal(code, 1, argv.join(" "));
     t.match(text, /^weft: no weft daemon answers on .*none\.sock: start it with `weft up`, or give its --socket\n$/);
   }
-  writeFileSync(join(dir, "state.json"), JSON.stringify({ version: 1, networks: [], ports: [{}, {}] }));
-  t.match(await run("down", "--socket", socket, "--state-dir", dir), {
-    code: 1,
-    text: /^weft: no weft daemon answers.*2 ports are parked in .*: start `weft up` on it, then `weft down` removes them\n$/,
-  });
   writeFileSync(join(dir, "bad.yaml"), "workers: 0\nname: ''\n");
   const { code, text } = await run("up", "--config", join(dir, "bad.yaml"));
   t.equal(code, 1, "a bad configuration file is no wrong command line");
@@ -104,16 +103,58 @@ t.test("a command that cannot be done is exit code 1 and one line that says what
   );
 });
 
+t.test("`weft down` without a daemon forgets the ports of one that was killed, and of no other", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "weft-cli-"));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const [socket, other] = [join(dir, "none.sock"), join(dir, "other.sock")];
+  const state = join(dir, "state.json");
+  const port = { id: "c1", network: "n", ifname: "eth0", mac: "02:00:00:00:00:07", ip: [], gateway: [], routes: [] };
+  const gone = { netnsPath: join(dir, "gone"), netnsId: "1:1", mtu: 1400, labels: {}, configure: true };
+  const text = JSON.stringify({ version: 1, networks: [], ports: [{ ...port, ...gone }] });
+  writeFileSync(state, text);
+  const down = async (at = socket) => await run("down", "--socket", at, "--state-dir", dir);
+
+  writeFileSync(join(dir, "lock"), `1\n${other}\n`);
+  t.match(await down(), { code: 1, text: /^weft: no weft daemon answers/ }, "another's");
+  t.equal(readFileSync(state, "utf8"), text);
+  const lock = lockStateDir(dir, other);
+  t.match(await down(other), { code: 1, text: /^weft: another weft runs with the state directory .* \(PID \d+\)/ });
+  t.equal(readFileSync(state, "utf8"), text);
+  lock.release();
+
+  const hangs = createServer().listen(other);
+  await new Promise((resolve) => hangs.once("listening", resolve));
+  hangs.on("connection", (connection) => connection.destroy());
+  t.match(await down(other), { code: 1, text: /^weft: the weft daemon on .* broke off/ });
+  t.equal(readFileSync(state, "utf8"), text, "one that listens may live");
+  await new Promise((resolve) => hangs.close(resolve));
+
+  writeFileSync(other, "no socket");
+  t.match(await down(other), { code: 0, text: "" });
+  t.same(readdirSync(dir).sort(), ["lock", "other.sock"], "what is no socket of ours is left alone");
+  t.match(await down(other), { code: 1, text: /^weft: no weft daemon answers/ }, "once");
+  writeFileSync(state, "{}");
+  t.match(await down(other), { code: 1, text: /has no version/ });
+});
+
 t.test("every command of the program has a description and help", async (t) => {
   const program = buildProgram(() => undefined);
   t.same(
     program.commands.map((c) => c.name()),
-    ["up", "down", "attach", "detach", "status", "demo", "keygen", "pubkey", "bench"],
+    [
+      ...["up", "init", "down", "attach", "detach", "status"],
+      ...["connect", "forget", "rmpeer", "leave", "token", "network", "expose", "hide", "dns", "report"],
+      ...["completion", "demo", "keygen", "pubkey", "bench"],
+    ],
   );
-  for (const command of program.commands) {
+  const withSubcommands = ["token", "network", "dns"];
+  for (const command of program.commands.flatMap((c) => [c, ...c.commands])) {
     t.ok(command.description(), command.name());
     for (const option of command.options) t.ok(option.description, `${command.name()} ${option.flags}`);
-    if (!["demo", "keygen", "pubkey", "bench"].includes(command.name())) t.match(command.helpInformation(), /--socket/);
+    if (
+      !["completion", "demo", "keygen", "pubkey", "bench", "serve", "to", ...withSubcommands].includes(command.name())
+    )
+      t.match(command.helpInformation(), /--socket/);
   }
 });
 
@@ -133,6 +174,7 @@ t.test("the program as it is started", async (t) => {
     stderr: "",
   });
   t.match(await start("attach", "--help"), { code: 0, stdout: /--gateway/ });
+  t.match(await start("status", "--help"), { code: 0, stdout: /^ {2}ipam +who owns which addresses/m });
   t.match(await start(), { code: 2, stdout: "", stderr: /Usage: weft/ });
   t.match(await start("up", "--vni", "4"), { code: 2, stdout: "", stderr: /^weft: unknown option '--vni'/ });
 });
@@ -159,6 +201,7 @@ t.test("tables line up, numbers to the right", async (t) => {
     "A   B\nx   10.0.0.1\nyy  -",
   );
   t.equal(table(["A"], []), "A");
+  t.equal(table(["NAME"], [["\u001b[2Jgone\n\u202e"]]), "NAME\n?[2Jgone??", "others' names move no cursor");
   t.same(
     [0, 1023, 1024, 1536, 1024 ** 3].map((n) => octets(n)),
     ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 GiB"],

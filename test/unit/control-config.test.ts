@@ -447,7 +447,7 @@ t.test("a file with WireGuard, and the keys it names, become what the data plane
   writeFileSync(path, "networks: [{name: a, vni: 1}]");
   const plain = await resolveConfig({ config: path });
   t.same([plain.wireguard, plain.networks[0]?.spec.encryption], [undefined, "none"]);
-  for (const flags of [{ config: path }, {}])
+  for (const flags of [{ config: path }, { mesh: false }])
     await t.rejects(resolveConfig({ ...flags, wireguardKeylog: "k" }), {
       code: "bad_config",
       message: /--wireguard-keylog: there is no wireguard section/,
@@ -564,6 +564,8 @@ const STATE: State = {
       routes: [{ to: "10.9.0.0/16", via: "10.8.0.254" }, { to: "10.7.0.0/16" }],
       labels: { app: "web" },
       configure: true,
+      role: "container",
+      l3: false,
     },
   ],
 };

@@ -21,7 +21,7 @@ import {
   vxlan,
 } from "../frames/build.js";
 import { content, type Packet, superFrame } from "../frames/super.js";
-import { type Build, macKey, Rig, type Sent } from "../models/rig.js";
+import { addressKey, type Build, macKey, Rig, type Sent } from "../models/rig.js";
 import { TUNNEL_DROPS } from "../models/tunnel.js";
 
 type Super = Packet & { readonly gsoSize?: number };
@@ -72,7 +72,7 @@ interface Case {
   readonly count?: number;
   readonly txMax?: number;
   /** Changes the tables before they are put in force. */
-  readonly prepare?: (h: Hosts) => void;
+  readonly prepare?: (h: Hosts) => unknown;
   readonly run: (h: Hosts) => void;
 }
 const ip4 = (given: Parameters<typeof ipv4>[0]): { type: number; payload: Buffer } => ({
@@ -106,6 +106,27 @@ function disguised(): Buffer {
 const blackhole = (h: Hosts): void =>
   h.tables.setRoute(h.net, { kind: "mac", length: 0, key: macKey(mac(77)) }, { kind: "blackhole" }, true);
 const flood = (h: Hosts): unknown => h.send({ dst: mac(99) });
+
+const gateway = (h: Hosts): void =>
+  h.tables.changeNetwork(h.net, {
+    flags: 0,
+    vni: 42,
+    mtu: 1450,
+    ageTicks: 293,
+    bumRate: 0,
+    bumBurst: 0,
+    macsPerPort: 9,
+    gateway: macKey(mac(40)),
+  });
+/** A layer-3 port beside the others, and a question for its address from behind the VTEP. */
+const layer3 = (h: Hosts): unknown =>
+  h.port(h.net, mac(30), {
+    routed: {
+      addresses: [addressKey("192.0.2.30")],
+      hops: [{ family: 4, length: 24, key: addressKey("192.0.2.0"), viaGateway: false }],
+    },
+  });
+const question = arp({ senderMac: mac(9), senderIp: "192.0.2.99", targetIp: "192.0.2.30" });
 
 /** errno → reason, for a write to a port and for a datagram. */
 const PORT_ERRNO = { port_gone: [9, 77, 19], port_down: [5], port_full: [11, 105, 12], port_refused: [22, 1, 14] };
@@ -620,6 +641,53 @@ const cases: readonly Case[] = [
       }),
     ),
   ),
+  ...Object.entries(UDP_ERRNO).flatMap(([reason, errnos]) =>
+    errnos.map(
+      (errno): Case => ({
+        when: `an answer is refused with errno ${errno}`,
+        plane: "ingress",
+        reason,
+        prepare: layer3,
+        run: (h) => h.failing(() => errno).receive({ dst: 0xffff_ffff_ffff, type: ETHERTYPE.arp, payload: question }),
+      }),
+    ),
+  ),
+  {
+    when: "the gateway is not here",
+    plane: "egress",
+    reason: "gateway_leak",
+    prepare: gateway,
+    run: (h) => h.send({ dst: mac(40) }),
+  },
+  {
+    when: "it is for the gateway",
+    plane: "ingress",
+    reason: "gateway_leak",
+    prepare: gateway,
+    run: (h) => h.receive({ dst: mac(40) }),
+  },
+  {
+    when: "it is no IP packet",
+    plane: "egress",
+    reason: "l3_not_ip",
+    prepare: layer3,
+    run: (h) => h.send({ dst: mac(30) }),
+  },
+  {
+    when: "it is no IP packet",
+    plane: "ingress",
+    reason: "l3_not_ip",
+    prepare: layer3,
+    run: (h) => h.receive({ dst: mac(30) }),
+  },
+  {
+    when: "nobody has told the next hop's MAC",
+    plane: "egress",
+    reason: "no_neighbour",
+    prepare: layer3,
+    // The third port of the network is the layer-3 one.
+    run: (h) => h.egress([{ port: h.b + 1, frame: ipv4({ src: "192.0.2.30", dst: "192.0.2.31" }) }]),
+  },
 ];
 
 const seen = new Set<string>();

@@ -292,6 +292,19 @@ for (const build of ["debug", "test"] satisfies Build[]) {
       },
     );
 
+    t.test("forget: one MAC of one network, and its place on the books", async (t) => {
+      const rig = await open();
+      const { learn, lookup } = calls(rig);
+      for (let i = 0; i < 50; i++)
+        for (const network of [0, 1]) learn(mac(100 + i), portOwner(2 * network), 1, 1, network);
+      const at = mac(120);
+      rig.exports.forget(0, 0, Math.floor(at / 2 ** 32), at % 2 ** 32);
+      rig.exports.forget(0, 0, 0x0299, 7);
+      t.same([lookup(at, 1), lookup(at, 1, 1), lookup(mac(121), 1)], [undefined, portOwner(2), portOwner(0)]);
+      t.same([rig.reader.fdb(1000).length, macsOf(rig, 0), macsOf(rig, 2)], [99, 49, 50]);
+      isWhole(t, rig);
+    });
+
     t.test("flush: forgets one network or all, MACs and neighbours", async (t) => {
       const rig = await open();
       const { learn, lookup } = calls(rig);

@@ -1,11 +1,11 @@
 /** Buffers of several WireGuard messages (UDP_GRO): what one of them leaves behind must not change what the next one is. */
-import { layout, offsetOf } from "@weft/dataplane-wasm/abi";
+import { ENUM, layout, offsetOf } from "@weft/dataplane-wasm/abi";
 import t from "tap";
 import { BROADCAST, ipv4, mac, PROTO, udp, vxlan } from "../frames/build.js";
-import { content, packetFrame } from "../frames/super.js";
+import { content, packetFrame, superFrame } from "../frames/super.js";
 import { pick, randomOf } from "../models/random.js";
 import { type Build, datagramsOf, type FromUnderlay, macKey, type Sent } from "../models/rig.js";
-import { type Direction, opened, sealed, TunnelHost } from "../models/tunnel-rig.js";
+import { type Direction, opened, sealed, TunnelHost, TunnelRig } from "../models/tunnel-rig.js";
 
 const BUILDS: readonly Build[] = ["debug", "release"];
 
@@ -242,6 +242,35 @@ for (const build of BUILDS) {
     }
     t.ok(resumed > 100, `the region was full ${resumed} times`);
   });
+
+  t.test(`${build}: super-frames that go nowhere take no room from others`, async (t) => {
+    const h = new TunnelRig(build, ["10.7.0.1"]).features(64, 3);
+    const net = h.network({ mtu: 1390, flags: ENUM.NETWORK.ENCRYPTED });
+    const a = h.port(net, mac(1));
+    const device = h.tables.reservePort() as number;
+    h.tables.addTunnelPort(device, 1440);
+    for (const n of [2, 3]) {
+      const peer = h.peer([`10.7.0.${n}/32`], `192.0.2.${n}`);
+      const vtep = h.tunnelVtep(net, `10.7.0.${n}`, peer);
+      h.tables.setRoute(net, { kind: "mac", length: 0, key: macKey(mac(n)) }, { kind: "vtep", index: vtep }, true);
+      if (n === 3) h.keys(peer, 7);
+    }
+    await h.commit();
+    const to = (n: number) => ({
+      srcMac: mac(1),
+      dstMac: mac(n),
+      dst: `10.7.0.${n}`,
+      payload: content(60_000),
+      gsoSize: 1300,
+    });
+    const lost = Array.from({ length: 60 }, () => ({ port: a, ...superFrame(to(2)) }));
+    t.equal(segmentsOf(h.egress([...lost, { port: a, ...superFrame(to(3)) }])), 47, "from a port");
+    const { frame, vnet } = superFrame(to(3));
+    const packet = { port: device, frame: frame.subarray(14), vnet: { ...vnet, csumStart: vnet.csumStart - 14 } };
+    t.equal(segmentsOf(h.egress([...lost, packet])), 47, "from the tunnel device");
+    t.same(h.drops(), { "egress/no_session": 2 * 60 * 47 });
+    t.equal(h.missing("egress"), 0);
+  });
 }
 
 /** What a test can know each frame or answer by: port and payload, or peer and data. */
@@ -258,4 +287,8 @@ function contents(s: Sent, directions: readonly Direction[]): string[] {
     { length: s.segs },
     (_, i) => `port ${s.port + 1} ${s.frame.subarray(42 + i * size).toString("hex", 0, size)}`,
   );
+}
+
+function segmentsOf(sent: readonly Sent[]): number {
+  return sent.reduce((sum, { segs }) => sum + segs, 0);
 }

@@ -3,11 +3,13 @@ import { LIMIT } from "@weft/dataplane-wasm/abi";
 import t from "tap";
 import { ipv4, mac, PROTO, udp, vxlan } from "../frames/build.js";
 import { content, packetFrame } from "../frames/super.js";
+import { addressOf, carrier, probe, Trio } from "../models/relay-rig.js";
 import type { Build } from "../models/rig.js";
 import { TUNNEL_DROPS } from "../models/tunnel.js";
 import { sealed, TunnelHost } from "../models/tunnel-rig.js";
 
 type Row = (typeof TUNNEL_DROPS)[number];
+type MeshRow = "egress/path_mtu" | "ingress/hop_limit" | "ingress/relay_loop" | "ingress/probe_rate";
 const echo = ipv4({
   src: "10.7.0.2",
   dst: "10.7.0.1",
@@ -21,11 +23,11 @@ const withoutKey = async (h: TunnelHost): Promise<void> => {
   await h.commit();
 };
 const withoutEndpoint = async (h: TunnelHost): Promise<void> => {
-  h.tables.tunnel.setEndpoint(h.index, undefined, 1440);
+  h.tables.tunnel.setEndpoint(h.index, undefined);
   await h.commit();
 };
 /** What meets each; more than one frame only for punt_full. */
-const CAUSES: Readonly<Record<Row, (h: TunnelHost) => Promise<void> | void>> = {
+const CAUSES: Readonly<Record<Exclude<Row, MeshRow>, (h: TunnelHost) => Promise<void> | void>> = {
   "egress/no_session": async (h) => {
     await withoutKey(h);
     h.send({ frame: out });
@@ -81,9 +83,32 @@ const CAUSES: Readonly<Record<Row, (h: TunnelHost) => Promise<void> | void>> = {
     void h.receive(sealed(h.session.in, 0n, ipv4({ src: h.other, dst: h.self, payload: udp({ dst: 53 }) }))),
 };
 
+/** Those of a mesh: of host 2, which relays between 1 and 3. */
+const MESH_CAUSES: Readonly<Record<MeshRow, (trio: Trio) => Promise<void> | void>> = {
+  "egress/path_mtu": async ({ hosts: [, relay] }) => {
+    relay.path(relay.peerOf(1), undefined, 600);
+    await relay.commit();
+    relay.egress([
+      { port: relay.port0, frame: packetFrame({ srcMac: mac(2), dstMac: mac(1), payload: content(700) }) },
+    ]);
+  },
+  "ingress/hop_limit": (trio) => void trio.relay(carrier({ hopLimit: 1 })),
+  "ingress/relay_loop": (trio) => void trio.relay(carrier({ dst: addressOf(1) })),
+  "ingress/probe_rate": (trio) => {
+    for (let n = 0; n <= LIMIT.PROBES_PER_TICK; n++) trio.relay(probe({ dst: addressOf(2) }));
+  },
+};
+const isMesh = (row: Row): row is MeshRow => row in MESH_CAUSES;
+
 for (const build of ["debug", "release"] satisfies Build[]) {
   for (const row of TUNNEL_DROPS) {
     t.test(`${build}: ${row}`, async (t) => {
+      if (isMesh(row)) {
+        const trio = await Trio.open(build);
+        await MESH_CAUSES[row](trio);
+        t.same(trio.hosts[1].drops(), { [row]: 1 });
+        return trio.isLawful(t);
+      }
       const h = await TunnelHost.open(build);
       await CAUSES[row](h);
       t.same(h.drops(), { [row]: 1 });

@@ -172,11 +172,8 @@ for (const build of BUILDS) {
     counter--;
     t.same(from("192.0.2.4", 51_820, "192.0.2.1", 2400), [], "nor does a replay");
     counter++;
-    h.tables.tunnel.setEndpoint(
-      h.index,
-      { family: 4, key: addressKey("192.0.2.3"), port: 51_820, local: addressKey("192.0.2.1") },
-      1440,
-    );
+    const local = addressKey("192.0.2.1");
+    h.tables.tunnel.setEndpoint(h.index, { family: 4, key: addressKey("192.0.2.3"), port: 51_820, local });
     await h.commit();
     t.same(from("192.0.2.3", 51_820, "192.0.2.1", 3000), [], "known by now");
     t.same(from("192.0.2.3", 51_820, undefined, 3200), [], "the kernel did not tell");

@@ -180,7 +180,7 @@ for (const build of BUILDS) {
     const events = h.reader.events().filter((e) => e.kind === "no_session");
     t.equal(events.length, 1, "the main thread is asked for one");
     h.tables.tunnel.setSendSlot(h.index, h.session.slot);
-    h.tables.tunnel.setEndpoint(h.index, undefined, 1440);
+    h.tables.tunnel.setEndpoint(h.index, undefined);
     await h.commit();
     t.same(h.send({ frame }), []);
     t.equal(h.drops()["egress/no_endpoint"], 1);

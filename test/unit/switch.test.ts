@@ -1,6 +1,6 @@
 /** What the switch does with frames that it forwards: floods, routes, congestion marks, offloads, batches. */
 
-import { ENUM } from "@weft/dataplane-wasm/abi";
+import { ENUM, layout } from "@weft/dataplane-wasm/abi";
 import t from "tap";
 import {
   arp,
@@ -103,7 +103,7 @@ for (const build of ["debug", "release"] satisfies Build[]) {
 
     t.test("flooding: a port that is not up gets no copy", async (t) => {
       const rig = await open();
-      const port = rig.field("Worker", "ports", rig.address("WORKER")) + 64;
+      const port = rig.field("Worker", "ports", rig.address("WORKER")) + layout("Port").size;
       rig.setField("Port", "flags", port, ENUM.PORT.USED);
       t.same(where(rig.egress([{ port: 0, frame: ethernet({ src: mac(1) }) }])), ["port 2", "vtep 0", "vtep 1"]);
       isLawful(rig);

@@ -9,10 +9,12 @@ import type { RequestListener } from "node:http";
 import { kernelLink, type Link, sdNotify, setParentDeathSignal } from "@weft/tun";
 import type { Config } from "./config/config.js";
 import { DEFAULT_FDB } from "./config/defaults.js";
+import type { MeshConfig } from "./config/mesh.js";
 import { Dataplane } from "./dataplane/dataplane.js";
 import { removeRecorded } from "./dataplane/device.js";
-import type { DataplaneApi } from "./dataplane/types.js";
+import type { DataplaneApi, WireguardSpec } from "./dataplane/types.js";
 import { WeftError } from "./errors.js";
+import type { Entered } from "./fabric/open.js";
 import { featuresText, switchedOff } from "./features.js";
 import { boundGarbage } from "./garbage.js";
 import type { ApiOptions } from "./http/api.js";
@@ -20,9 +22,12 @@ import { healthListener } from "./http/health.js";
 import { listenTcp, listenUnix, swappable } from "./http/listen.js";
 import type { Metrics } from "./http/metrics.js";
 import type { DaemonState } from "./http/status.js";
+import { foundedText } from "./join-command.js";
 import { keylogText } from "./keylog.js";
 import { errorFields, type Log, openLog } from "./log/log.js";
+import type { JoinToken } from "./mesh-answers.js";
 import { reload } from "./reload.js";
+import type { MeshControl } from "./router/mesh-control.js";
 import { withNamespaceOf } from "./router/namespace.js";
 import { Router } from "./router/router.js";
 import { Watch } from "./router/watch.js";
@@ -34,6 +39,10 @@ import { openSupervisor } from "./systemd.js";
 type End =
   | { readonly why: "signal"; readonly signal: string }
   | { readonly why: "down" }
+  /** By `weft leave`. */
+  | { readonly why: "left" }
+  /** From the network, by another node. */
+  | { readonly why: "removed"; readonly error: unknown }
   | { readonly why: "failed"; readonly error: unknown };
 
 /** A stop that takes longer than this is broken off: containers keep their devices then, too. */
@@ -59,9 +68,13 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
   process.on("uncaughtException", (error) => stop({ why: "failed", error }));
   process.on("unhandledRejection", (error) => stop({ why: "failed", error }));
 
+  const { promise: left, resolve: leave } = deferred<End>();
+
   let state: DaemonState = "starting";
   let router: Router;
   let metrics: Promise<Metrics> | undefined;
+  let mesh: MeshControl | undefined;
+  let founded: JoinToken | undefined;
   let open: () => void;
   /** What the end has to take back, and what only a failed start has to. */
   const undo: (() => unknown)[] = [];
@@ -78,7 +91,7 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
 
   try {
     const startedAt = new Date();
-    const store = config.stateDir === undefined ? undefined : openStore(config.stateDir, undo, failed);
+    const store = config.stateDir === undefined ? undefined : openStore(config.stateDir, config.socket, undo, failed);
     const kept = store?.load() ?? EMPTY_STATE;
     const entry = swappable();
     const control = await listenUnix(config.socket, entry.listener);
@@ -90,7 +103,17 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
       metricsUrl = `http://${tcp.where}/metrics`;
     }
 
-    const dataplane = await startDataplane(config, log, failed);
+    const link = kernelLink();
+    tryDevice(link);
+    const underlay = config.underlay ?? defaultUnderlay(link, log);
+    const entered = config.mesh && (await enter(config, config.mesh, underlay, link, log, undo));
+    const dataplane = await startDataplane(
+      config,
+      underlay,
+      entered ?? { wireguard: config.wireguard, routesMax: config.limits.routes },
+      log,
+      failed,
+    );
     // Devices of a persistent data plane outlive a start that fails later on.
     undo.push(() => (store ? dataplane.park() : dataplane.close()));
     dataplane.on("event", (event) => {
@@ -100,36 +123,60 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
         log.debug({ component: "ports", port, network, state }, "port state");
       }
     });
-    const watch = new Watch(dataplane, log);
+    const watch = new Watch(dataplane, log, entered && { isMember: entered.isMember });
     const current = new Router({
       dataplane,
       store,
       networks: config.networks,
+      state: kept,
       peers: config.wireguard?.peers,
       vteps: config.vteps,
       log,
       removeDevice: (record) => withNamespaceOf(record, (netnsFd) => removeRecorded(kernelLink(), record, netnsFd)),
     });
+    const woven =
+      entered && config.mesh
+        ? await (await import("./fabric/open.js")).openFabric(
+            entered,
+            config,
+            config.mesh,
+            dataplane,
+            current,
+            log,
+            (why) => (why.why === "failed" ? stop(why) : leave(why)),
+          )
+        : undefined;
     await current.start(kept);
     router = current;
     undo.pop();
     undo.push(() => (store ? current.park() : current.down()));
-
-    const { name, socket } = config;
-    const stateDir = config.stateDir ?? null;
-    const facts = () => ({ name, state, startedAt, socket, metrics: metricsUrl, stateDir, watch });
-    const down = async (): Promise<void> => {
+    // First of all: gateways and control links go while the data plane still runs.
+    let isDown = false;
+    undo.push(() => woven?.fabric.close(store !== undefined && !isDown));
+    await woven?.fabric.open();
+    const detachAll = async (why: End): Promise<void> => {
       state = "stopping";
       try {
+        isDown = true;
+        await woven?.fabric.close(false);
         await current.down();
-        stop({ why: "down" });
+        stop(why);
       } catch (error) {
         stop({ why: "failed", error });
         throw error;
       }
     };
+    // It may have been heard in the middle of the start.
+    void left.then(detachAll).catch(() => undefined);
+    founded = entered?.founded;
+    mesh = woven?.control;
+
+    const { name, socket } = config;
+    const stateDir = config.stateDir ?? null;
+    const down = (): Promise<void> => detachAll({ why: "down" });
+    const facts = () => ({ name, state, startedAt, socket, metrics: metricsUrl, stateDir, watch });
     open = () => {
-      const answers = loadAnswers({ router: current, facts, down, log }, watch, config);
+      const answers = loadAnswers({ router: current, mesh, facts, down, log }, watch, config);
       answers.catch((error: unknown) => stop({ why: "failed", error }));
       metrics = answers.then((a) => a.metrics);
       entry.use((request, response) => void answers.then((a) => a.api(request, response)));
@@ -153,6 +200,7 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
   supervisor.ready(`${networks} networks, ${ports} ports`);
   run(router);
   open();
+  if (founded) process.stdout.write(`${foundedText(founded, config.logFormat)}\n`);
   boundGarbage();
 
   const ended = await end;
@@ -164,13 +212,15 @@ export async function runDaemon(config: Config, reread?: () => Promise<Config>):
   }, STOP_MS).unref();
   if (ended.why === "failed")
     log.fatal({ component: "daemon", ...errorFields(log, ended.error) }, "weft cannot go on; ports are parked");
+  else if (ended.why === "removed")
+    log.fatal({ component: "daemon", ...errorFields(log, ended.error) }, "out of the network; everything is detached");
   else
     log.info(
       { component: "daemon", ...(ended.why === "signal" ? { signal: ended.signal } : {}) },
       stopText(ended, config),
     );
   await undoAll();
-  return ended.why === "failed" ? 1 : 0;
+  return "error" in ended ? 1 : 0;
 }
 
 /**
@@ -183,8 +233,9 @@ async function loadAnswers(
   { limits }: Config,
 ): Promise<{ api: RequestListener; metrics: Metrics }> {
   const [{ apiListener }, { openMetrics }] = await Promise.all([import("./http/api.js"), import("./http/metrics.js")]);
-  const { router } = options;
+  const { router, mesh } = options;
   const metrics = openMetrics(router.dataplane, {
+    mesh,
     parked: () => router.parked.map((p) => p.record),
     isUp: (address) => watch.isUp(address),
     fdbLimit: limits.fdb ?? DEFAULT_FDB,
@@ -194,25 +245,43 @@ async function loadAnswers(
 
 function stopText(end: End, config: Config): string {
   if (end.why === "down") return "stopping: everything is detached";
+  if (end.why === "left") return "stopping: the network is left, everything is detached";
   return config.stateDir === undefined
     ? "stopping: every port is removed"
     : "stopping: ports are parked, containers keep their devices";
 }
 
-function openStore(directory: string, undo: (() => unknown)[], failed: (() => unknown)[]): StateStore {
+function openStore(directory: string, socket: string, undo: (() => unknown)[], failed: (() => unknown)[]): StateStore {
   const made = prepareStateDir(directory);
   if (made !== undefined) failed.push(() => rmSync(made, { recursive: true, force: true }));
-  const lock = lockStateDir(directory);
+  const lock = lockStateDir(directory, socket);
   undo.push(() => lock.release());
   return new StateStore(directory);
 }
 
-async function startDataplane(config: Config, log: Log, failed: (() => unknown)[]): Promise<DataplaneApi> {
-  const link = kernelLink();
-  tryDevice(link);
-  const { limits, wireguard } = config;
+/** Membership: undone when the start fails before the fabric has it. */
+async function enter(
+  config: Config,
+  mesh: MeshConfig,
+  underlay: readonly string[],
+  link: Link,
+  log: Log,
+  undo: (() => unknown)[],
+): Promise<Entered> {
+  const entered = await (await import("./fabric/open.js")).enterMesh(config, mesh, underlay, link, log);
+  undo.push(() => entered.membership.close());
+  return entered;
+}
+
+async function startDataplane(
+  config: Config,
+  underlay: readonly string[],
+  { wireguard, routesMax }: { readonly wireguard?: WireguardSpec | undefined; readonly routesMax?: number | undefined },
+  log: Log,
+  failed: (() => unknown)[],
+): Promise<DataplaneApi> {
+  const { limits } = config;
   if (wireguard?.keylog !== undefined) await prepareKeylog(wireguard.keylog, log, failed);
-  const underlay = config.underlay ?? defaultUnderlay(link, log);
   const dataplane: DataplaneApi = await Dataplane.start({
     underlay,
     vxlanPort: config.vxlanPort,
@@ -221,7 +290,7 @@ async function startDataplane(config: Config, log: Log, failed: (() => unknown)[
     ...(limits.fdb === undefined ? {} : { fdbMax: limits.fdb }),
     ...(limits.ports === undefined ? {} : { portsMax: limits.ports }),
     ...(limits.vteps === undefined ? {} : { vtepsMax: limits.vteps }),
-    ...(limits.routes === undefined ? {} : { routesMax: limits.routes }),
+    ...(routesMax === undefined ? {} : { routesMax }),
     ...(limits.networks === undefined ? {} : { networksMax: limits.networks }),
     ...(wireguard === undefined ? {} : { wireguard }),
   });

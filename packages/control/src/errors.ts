@@ -15,6 +15,8 @@ export type ErrorCode =
   | "not_found"
   /** The name, id, VNI or device is taken, or still in use. */
   | "conflict"
+  /** The daemon runs with a static configuration. */
+  | "no_mesh"
   /** Nobody answers on the control socket. */
   | "no_daemon"
   /** Another weft has the socket, the port or the state directory. */

@@ -151,6 +151,8 @@ export interface MemorySizes {
   readonly neighboursMax: number;
   /** WireGuard peers; 0 (default): no WireGuard, and no memory for it. */
   readonly peersMax?: number;
+  /** Conversations that each worker remembers; default 4096. */
+  readonly talksMax?: number;
 }
 
 export interface RegionPlan {
@@ -185,7 +187,7 @@ const pow2 = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
  * @throws RangeError when the whole passes 4 GiB.
  */
 export function planMemory(sizes: MemorySizes, firstFree = 65_536): MemoryPlan {
-  const { peersMax = 0 } = sizes;
+  const { peersMax = 0, talksMax = 4096 } = sizes;
   const txMax = Math.max(2048, sizes.portsMax + sizes.vtepsMax + 256);
   const counts: Record<string, number> = {
     one: 1,
@@ -203,6 +205,7 @@ export function planMemory(sizes: MemorySizes, firstFree = 65_536): MemoryPlan {
     sealedMax: peersMax > 0 ? SEALED_BLOCKS : 1,
     fdbBuckets: pow2((2 * sizes.fdbMax) / LIMIT.FDB_CELLS),
     neighbourBuckets: pow2((2 * sizes.neighboursMax) / LIMIT.NEIGHBOUR_CELLS),
+    talkBuckets: pow2(talksMax / LIMIT.TALK_CELLS),
     counterCells: COUNTER_CELLS,
     eventsMax: LIMIT.EVENTS_MAX,
     batchMax: LIMIT.BATCH_MAX,

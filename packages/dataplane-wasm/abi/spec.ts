@@ -28,6 +28,8 @@ export const limits = [
   ["SOURCE_PORTS", 16, "UDP sending sockets per worker and address family (RFC 7348 §5: source port by inner flow)"],
   ["FDB_CELLS", 3, "entries in one 64-octet FDB bucket"],
   ["NEIGHBOUR_CELLS", 3, "entries in one 128-octet neighbour bucket"],
+  ["TALK_CELLS", 4, "conversations in one bucket"],
+  ["TALK_AGE_MS", 600_000, "after this time without a frame a conversation is forgotten"],
   [
     "HEADERS_MAX",
     2048,
@@ -50,6 +52,10 @@ export const limits = [
   ],
   ["PREFIXES_PER_PEER", 8, "allowed prefixes that there is room for, times the peers there may be"],
   ["PEER_QUIET_MS", 100, "a peer's need of a session, or its new address, is told of at most once in this time"],
+  ["HOP_LIMIT", 8, "hop limit of a sealed message that others relay"],
+  ["PROBE_LEN", 128, "octets of a probe's payload that the main thread gets"],
+  ["PROBES_PER_TICK", 64, "probes of one peer in a tick that are handed on"],
+  ["TOO_BIG_PER_TICK", 100, "too-big answers in a tick that one port gets"],
   ["KEY_AGE_MS", 180_000, "REJECT_AFTER_TIME: an older key neither seals nor opens (WireGuard paper §6.1)"],
   ["REPLAY_WORDS", 256, "words of 64 counters in the ring of a replay window: twice the 8,192 that may come late"],
   ["TICK_SHIFT", 10, "age is counted in ticks of 2^10 ms: tick = nowMs >> TICK_SHIFT, modulo 2^16"],
@@ -91,6 +97,15 @@ export const enums = {
     ["TUNNEL", 7, "one of our own addresses inside the tunnel"],
     ["PEER4", 8, "allowed IPv4 prefix → WireGuard peer"],
     ["PEER6", 9, "allowed IPv6 prefix → WireGuard peer"],
+    ["BINDING", 10, "IP address of a network → the MAC that has it"],
+    ["OWN", 11, "address of a layer-3 port of a network → that port, which the switch answers for"],
+    ["HOP4", 12, "IPv4 prefix in the routes of a layer-3 port (in the network's place) → HOP << 8 | length"],
+    ["HOP6", 13, "IPv6 prefix in them"],
+  ],
+  /** Where packets of a layer-3 port go for a prefix. */
+  HOP: [
+    ["ON_LINK", 1, "to the destination itself"],
+    ["GATEWAY", 2, "to the port's gateway of that family"],
   ],
   /** What a join item still takes. */
   JOIN: [
@@ -127,7 +142,10 @@ export const enums = {
     ["RETIRING", 3, "does neither; wiped when no worker can still be at it"],
   ],
   /** Bits of Punt.flags. */
-  PUNT: [["LOAD", 1, "under load and without a right mac2: deserves a cookie and no work"]],
+  PUNT: [
+    ["LOAD", 1, "under load and without a right mac2: deserves a cookie and no work"],
+    ["PROBE", 2, "a probe of a peer, authenticated"],
+  ],
   /** Bits of RxDesc.rxFlags. */
   RX: [["TRUNCATED", 1, "the datagram was longer than the slot (MSG_TRUNC)"]],
   /** Bits of Header.offloads. */
@@ -150,6 +168,7 @@ export const enums = {
     ["USED", 1, "the record is in use"],
     ["UP", 2, "frames are delivered to the port"],
     ["L3", 4, "the TUN device of the tunnel addresses: IP packets, and no network"],
+    ["ROUTED", 8, "the TUN device of a container: IP packets, whose Ethernet header the switch makes and takes away"],
   ],
   /** Bits of Vtep.flags. */
   VTEP: [
@@ -185,6 +204,7 @@ export const regions = [
   ["NETWORK_COUNTERS", "NetworkCounters", "per worker", "networksMax", "worker", "main"],
   ["PEER_LIVE", "PeerLive", "per worker", "peersMax", "worker", "main"],
   ["PEER_COUNTERS", "PeerCounters", "per worker", "peersMax", "worker", "main"],
+  ["TALKS", "TalkBucket", "per worker", "talkBuckets", "worker", "main"],
   ["PUNTS", "Punt", "per worker", "puntsMax", "worker", "main"],
   ["EVENTS", "Event", "per worker", "eventsMax", "worker", "main"],
   ["RX_DESCS", "RxDesc", "per worker", "batchMax", "addon, worker", "worker"],
@@ -243,10 +263,10 @@ export const drops = [
   ["port_down", "both", "the device is down (EIO)"],
   ["port_full", "both", "the device takes no frame now (EAGAIN, ENOBUFS, ENOMEM)"],
   ["port_refused", "both", "the device refused the frame (any other errno)"],
-  ["udp_full", "egress", "the socket or the underlay queue is full (EAGAIN, ENOBUFS, ENOMEM)"],
-  ["udp_too_big", "egress", "longer than the underlay takes (EMSGSIZE)"],
-  ["udp_unreachable", "egress", "no route, interface down or address gone"],
-  ["udp_refused", "egress", "the underlay refused the datagram (any other errno)"],
+  ["udp_full", "both", "the socket or the underlay queue is full (EAGAIN, ENOBUFS, ENOMEM)"],
+  ["udp_too_big", "both", "longer than the underlay takes (EMSGSIZE)"],
+  ["udp_unreachable", "both", "no route, interface down or address gone"],
+  ["udp_refused", "both", "the underlay refused the datagram (any other errno)"],
   ["no_room", "both", "copies that did not fit the transmit region (a network with too many members)"],
   [
     "no_session",
@@ -280,6 +300,17 @@ export const drops = [
     "egress",
     "from the host to a WireGuard peer, but VXLAN, which only the switch sends, or WireGuard's own message going round",
   ],
+  [
+    "gateway_leak",
+    "both",
+    "from or to the network's gateway through a tunnel, or to a gateway that is not here: it is every host's own",
+  ],
+  ["l3_not_ip", "both", "from or for a layer-3 port, but no untagged IP packet"],
+  ["no_neighbour", "egress", "from a layer-3 port to a next hop whose MAC is not known yet (it is asked for)"],
+  ["path_mtu", "egress", "longer than the path to the WireGuard peer carries: the sender was told, if it is IP"],
+  ["hop_limit", "ingress", "to be relayed, but its hop limit is used up"],
+  ["relay_loop", "ingress", "to be relayed to the peer that it came from"],
+  ["probe_rate", "ingress", "more probes of a WireGuard peer than are handed on"],
 ] as const;
 
 /** Plain counters of a worker: [name, help]. `_egress` and `_ingress` make up the law of the data path. */
@@ -287,12 +318,12 @@ export const counters = [
   ["in_egress", "frames read from ports"],
   ["made_egress", "further copies made when flooding them"],
   ["out_egress", "frames taken by the kernel from egress"],
-  ["consumed_egress", "frames answered by the switch itself"],
+  ["consumed_egress", "frames that the switch itself was meant to get: answered, or read for what they tell"],
   ["merged_egress", "frames that went into another by coalescing"],
   ["in_ingress", "datagrams read from the underlay, after UDP_GRO was undone"],
   ["made_ingress", "further copies made when flooding them"],
   ["out_ingress", "frames taken by the kernel from ingress"],
-  ["consumed_ingress", "datagrams answered by the switch itself"],
+  ["consumed_ingress", "the same for datagrams"],
   ["merged_ingress", "datagrams that went into another by coalescing"],
   ["learn_refused", "MACs not learned because their port or the table was full; the frame was forwarded"],
   ["latch_misses", "lookups given up because another worker held the bucket"],
@@ -309,7 +340,14 @@ export const counters = [
   ["keepalives", "WireGuard data without data in it"],
   ["sealed", "WireGuard data messages sealed"],
   ["opened", "WireGuard data messages opened"],
+  ["relayed_packets", "sealed messages of WireGuard peers handed on to others"],
+  ["relayed_bytes", "octets of them"],
+  ["probes", "probes of WireGuard peers handed to the control plane"],
+  ["too_big_answers", "ICMP and ICMPv6 messages that told a container how long a packet may be"],
   ["prefix_egress", "frames that a prefix route kept from being flooded"],
+  ["arp_answered", "ARP requests answered by the switch"],
+  ["nd_answered", "neighbour solicitations answered by the switch"],
+  ["neighbour_asked", "ARP requests and neighbour solicitations made for layer-3 ports"],
   ["batch_sum_egress", "frames in all egress batches"],
   ["batch_sum_ingress", "receive buffers in all ingress batches (one holds many datagrams after UDP_GRO)"],
   ["loop_ns", "nanoseconds spent between two polls that brought frames"],

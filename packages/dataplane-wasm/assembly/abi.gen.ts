@@ -2,7 +2,7 @@
 
 /** identity of this table */
 // @ts-ignore: decorator
-@inline export const ABI_HASH: u32 = 0x81345b2;
+@inline export const ABI_HASH: u32 = 0x47118d37;
 /** Header.magic */
 // @ts-ignore: decorator
 @inline export const MAGIC: u32 = 0x54464557;
@@ -39,6 +39,12 @@
 /** entries in one 128-octet neighbour bucket */
 // @ts-ignore: decorator
 @inline export const NEIGHBOUR_CELLS: u32 = 0x3;
+/** conversations in one bucket */
+// @ts-ignore: decorator
+@inline export const TALK_CELLS: u32 = 0x4;
+/** after this time without a frame a conversation is forgotten */
+// @ts-ignore: decorator
+@inline export const TALK_AGE_MS: u32 = 0x927c0;
 /** header areas of one worker: headers made by the switch, sent in front of payload that stays in its slot */
 // @ts-ignore: decorator
 @inline export const HEADERS_MAX: u32 = 0x800;
@@ -81,6 +87,18 @@
 /** a peer's need of a session, or its new address, is told of at most once in this time */
 // @ts-ignore: decorator
 @inline export const PEER_QUIET_MS: u32 = 0x64;
+/** hop limit of a sealed message that others relay */
+// @ts-ignore: decorator
+@inline export const HOP_LIMIT: u32 = 0x8;
+/** octets of a probe's payload that the main thread gets */
+// @ts-ignore: decorator
+@inline export const PROBE_LEN: u32 = 0x80;
+/** probes of one peer in a tick that are handed on */
+// @ts-ignore: decorator
+@inline export const PROBES_PER_TICK: u32 = 0x40;
+/** too-big answers in a tick that one port gets */
+// @ts-ignore: decorator
+@inline export const TOO_BIG_PER_TICK: u32 = 0x64;
 /** REJECT_AFTER_TIME: an older key neither seals nor opens (WireGuard paper §6.1) */
 // @ts-ignore: decorator
 @inline export const KEY_AGE_MS: u32 = 0x2bf20;
@@ -165,6 +183,24 @@
 /** allowed IPv6 prefix → WireGuard peer */
 // @ts-ignore: decorator
 @inline export const ROUTE_PEER6: u32 = 0x9;
+/** IP address of a network → the MAC that has it */
+// @ts-ignore: decorator
+@inline export const ROUTE_BINDING: u32 = 0xa;
+/** address of a layer-3 port of a network → that port, which the switch answers for */
+// @ts-ignore: decorator
+@inline export const ROUTE_OWN: u32 = 0xb;
+/** IPv4 prefix in the routes of a layer-3 port (in the network's place) → HOP << 8 | length */
+// @ts-ignore: decorator
+@inline export const ROUTE_HOP4: u32 = 0xc;
+/** IPv6 prefix in them */
+// @ts-ignore: decorator
+@inline export const ROUTE_HOP6: u32 = 0xd;
+/** to the destination itself */
+// @ts-ignore: decorator
+@inline export const HOP_ON_LINK: u32 = 0x1;
+/** to the port's gateway of that family */
+// @ts-ignore: decorator
+@inline export const HOP_GATEWAY: u32 = 0x2;
 /** nothing: it ended with a short piece, or something of its flow went past it */
 // @ts-ignore: decorator
 @inline export const JOIN_CLOSED: u32 = 0x0;
@@ -237,6 +273,9 @@
 /** under load and without a right mac2: deserves a cookie and no work */
 // @ts-ignore: decorator
 @inline export const PUNT_LOAD: u32 = 0x1;
+/** a probe of a peer, authenticated */
+// @ts-ignore: decorator
+@inline export const PUNT_PROBE: u32 = 0x2;
 /** the datagram was longer than the slot (MSG_TRUNC) */
 // @ts-ignore: decorator
 @inline export const RX_TRUNCATED: u32 = 0x1;
@@ -276,6 +315,9 @@
 /** the TUN device of the tunnel addresses: IP packets, and no network */
 // @ts-ignore: decorator
 @inline export const PORT_L3: u32 = 0x4;
+/** the TUN device of a container: IP packets, whose Ethernet header the switch makes and takes away */
+// @ts-ignore: decorator
+@inline export const PORT_ROUTED: u32 = 0x8;
 /** the record is in use */
 // @ts-ignore: decorator
 @inline export const VTEP_USED: u32 = 0x1;
@@ -438,6 +480,27 @@
 /** from the host to a WireGuard peer, but VXLAN, which only the switch sends, or WireGuard's own message going round */
 // @ts-ignore: decorator
 @inline export const DROP_TUNNEL_OWN: u32 = 0x2f;
+/** from or to the network's gateway through a tunnel, or to a gateway that is not here: it is every host's own */
+// @ts-ignore: decorator
+@inline export const DROP_GATEWAY_LEAK: u32 = 0x30;
+/** from or for a layer-3 port, but no untagged IP packet */
+// @ts-ignore: decorator
+@inline export const DROP_L3_NOT_IP: u32 = 0x31;
+/** from a layer-3 port to a next hop whose MAC is not known yet (it is asked for) */
+// @ts-ignore: decorator
+@inline export const DROP_NO_NEIGHBOUR: u32 = 0x32;
+/** longer than the path to the WireGuard peer carries: the sender was told, if it is IP */
+// @ts-ignore: decorator
+@inline export const DROP_PATH_MTU: u32 = 0x33;
+/** to be relayed, but its hop limit is used up */
+// @ts-ignore: decorator
+@inline export const DROP_HOP_LIMIT: u32 = 0x34;
+/** to be relayed to the peer that it came from */
+// @ts-ignore: decorator
+@inline export const DROP_RELAY_LOOP: u32 = 0x35;
+/** more probes of a WireGuard peer than are handed on */
+// @ts-ignore: decorator
+@inline export const DROP_PROBE_RATE: u32 = 0x36;
 /** frames read from ports */
 // @ts-ignore: decorator
 @inline export const COUNT_IN_EGRESS: u32 = 0x0;
@@ -447,7 +510,7 @@
 /** frames taken by the kernel from egress */
 // @ts-ignore: decorator
 @inline export const COUNT_OUT_EGRESS: u32 = 0x2;
-/** frames answered by the switch itself */
+/** frames that the switch itself was meant to get: answered, or read for what they tell */
 // @ts-ignore: decorator
 @inline export const COUNT_CONSUMED_EGRESS: u32 = 0x3;
 /** frames that went into another by coalescing */
@@ -462,7 +525,7 @@
 /** frames taken by the kernel from ingress */
 // @ts-ignore: decorator
 @inline export const COUNT_OUT_INGRESS: u32 = 0x7;
-/** datagrams answered by the switch itself */
+/** the same for datagrams */
 // @ts-ignore: decorator
 @inline export const COUNT_CONSUMED_INGRESS: u32 = 0x8;
 /** datagrams that went into another by coalescing */
@@ -513,48 +576,69 @@
 /** WireGuard data messages opened */
 // @ts-ignore: decorator
 @inline export const COUNT_OPENED: u32 = 0x18;
+/** sealed messages of WireGuard peers handed on to others */
+// @ts-ignore: decorator
+@inline export const COUNT_RELAYED_PACKETS: u32 = 0x19;
+/** octets of them */
+// @ts-ignore: decorator
+@inline export const COUNT_RELAYED_BYTES: u32 = 0x1a;
+/** probes of WireGuard peers handed to the control plane */
+// @ts-ignore: decorator
+@inline export const COUNT_PROBES: u32 = 0x1b;
+/** ICMP and ICMPv6 messages that told a container how long a packet may be */
+// @ts-ignore: decorator
+@inline export const COUNT_TOO_BIG_ANSWERS: u32 = 0x1c;
 /** frames that a prefix route kept from being flooded */
 // @ts-ignore: decorator
-@inline export const COUNT_PREFIX_EGRESS: u32 = 0x19;
+@inline export const COUNT_PREFIX_EGRESS: u32 = 0x1d;
+/** ARP requests answered by the switch */
+// @ts-ignore: decorator
+@inline export const COUNT_ARP_ANSWERED: u32 = 0x1e;
+/** neighbour solicitations answered by the switch */
+// @ts-ignore: decorator
+@inline export const COUNT_ND_ANSWERED: u32 = 0x1f;
+/** ARP requests and neighbour solicitations made for layer-3 ports */
+// @ts-ignore: decorator
+@inline export const COUNT_NEIGHBOUR_ASKED: u32 = 0x20;
 /** frames in all egress batches */
 // @ts-ignore: decorator
-@inline export const COUNT_BATCH_SUM_EGRESS: u32 = 0x1a;
+@inline export const COUNT_BATCH_SUM_EGRESS: u32 = 0x21;
 /** receive buffers in all ingress batches (one holds many datagrams after UDP_GRO) */
 // @ts-ignore: decorator
-@inline export const COUNT_BATCH_SUM_INGRESS: u32 = 0x1b;
+@inline export const COUNT_BATCH_SUM_INGRESS: u32 = 0x22;
 /** nanoseconds spent between two polls that brought frames */
 // @ts-ignore: decorator
-@inline export const COUNT_LOOP_NS: u32 = 0x1c;
+@inline export const COUNT_LOOP_NS: u32 = 0x23;
 /** loops that had work */
 // @ts-ignore: decorator
-@inline export const COUNT_LOOPS: u32 = 0x1d;
+@inline export const COUNT_LOOPS: u32 = 0x24;
 /** epoll_wait calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_POLL: u32 = 0x1e;
+@inline export const COUNT_SYS_POLL: u32 = 0x25;
 /** TAP read calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_READ: u32 = 0x1f;
+@inline export const COUNT_SYS_READ: u32 = 0x26;
 /** TAP writev calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_WRITEV: u32 = 0x20;
+@inline export const COUNT_SYS_WRITEV: u32 = 0x27;
 /** recvmmsg calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_RECVMMSG: u32 = 0x21;
+@inline export const COUNT_SYS_RECVMMSG: u32 = 0x28;
 /** sendmmsg calls */
 // @ts-ignore: decorator
-@inline export const COUNT_SYS_SENDMMSG: u32 = 0x22;
+@inline export const COUNT_SYS_SENDMMSG: u32 = 0x29;
 /** first drop cell; cell = DROP_BASE + reason * 2 + plane */
 // @ts-ignore: decorator
-@inline export const DROP_BASE: u32 = 0x23;
+@inline export const DROP_BASE: u32 = 0x2a;
 /** first cell of the batch histogram */
 // @ts-ignore: decorator
-@inline export const BATCH_BASE: u32 = 0x83;
+@inline export const BATCH_BASE: u32 = 0x98;
 /** first cell of the loop time histogram */
 // @ts-ignore: decorator
-@inline export const LOOP_BASE: u32 = 0x95;
+@inline export const LOOP_BASE: u32 = 0xaa;
 /** u64 cells of a worker's counter block */
 // @ts-ignore: decorator
-@inline export const COUNTER_CELLS: u32 = 0xa8;
+@inline export const COUNTER_CELLS: u32 = 0xc0;
 /** Octet of the region table that holds the base of WORKER (Worker). */
 // @ts-ignore: decorator
 @inline export const REGION_WORKER: usize = 64;
@@ -606,42 +690,45 @@
 /** Octet of the region table that holds the base of PEER_COUNTERS (PeerCounters). */
 // @ts-ignore: decorator
 @inline export const REGION_PEER_COUNTERS: usize = 448;
+/** Octet of the region table that holds the base of TALKS (TalkBucket). */
+// @ts-ignore: decorator
+@inline export const REGION_TALKS: usize = 472;
 /** Octet of the region table that holds the base of PUNTS (Punt). */
 // @ts-ignore: decorator
-@inline export const REGION_PUNTS: usize = 472;
+@inline export const REGION_PUNTS: usize = 496;
 /** Octet of the region table that holds the base of EVENTS (Event). */
 // @ts-ignore: decorator
-@inline export const REGION_EVENTS: usize = 496;
+@inline export const REGION_EVENTS: usize = 520;
 /** Octet of the region table that holds the base of RX_DESCS (RxDesc). */
 // @ts-ignore: decorator
-@inline export const REGION_RX_DESCS: usize = 520;
+@inline export const REGION_RX_DESCS: usize = 544;
 /** Octet of the region table that holds the base of TX_OPS (TxOp). */
 // @ts-ignore: decorator
-@inline export const REGION_TX_OPS: usize = 544;
+@inline export const REGION_TX_OPS: usize = 568;
 /** Octet of the region table that holds the base of IOVS (Iov). */
 // @ts-ignore: decorator
-@inline export const REGION_IOVS: usize = 568;
+@inline export const REGION_IOVS: usize = 592;
 /** Octet of the region table that holds the base of HEADERS (octets:192). */
 // @ts-ignore: decorator
-@inline export const REGION_HEADERS: usize = 592;
+@inline export const REGION_HEADERS: usize = 616;
 /** Octet of the region table that holds the base of ITEM_HEADS (octets:256). */
 // @ts-ignore: decorator
-@inline export const REGION_ITEM_HEADS: usize = 616;
+@inline export const REGION_ITEM_HEADS: usize = 640;
 /** Octet of the region table that holds the base of ITEMS (JoinItem). */
 // @ts-ignore: decorator
-@inline export const REGION_ITEMS: usize = 640;
+@inline export const REGION_ITEMS: usize = 664;
 /** Octet of the region table that holds the base of AEADS (Aead). */
 // @ts-ignore: decorator
-@inline export const REGION_AEADS: usize = 664;
+@inline export const REGION_AEADS: usize = 688;
 /** Octet of the region table that holds the base of BLAKE2S (Blake2s). */
 // @ts-ignore: decorator
-@inline export const REGION_BLAKE2S: usize = 688;
+@inline export const REGION_BLAKE2S: usize = 712;
 /** Octet of the region table that holds the base of SEALED (octets:65536). */
 // @ts-ignore: decorator
-@inline export const REGION_SEALED: usize = 712;
+@inline export const REGION_SEALED: usize = 736;
 /** Octet of the region table that holds the base of SLOTS (octets:69696). */
 // @ts-ignore: decorator
-@inline export const REGION_SLOTS: usize = 736;
+@inline export const REGION_SLOTS: usize = 760;
 
 /** Octet 0 of the memory. Written once at start, except generation. */
 // @ts-ignore: decorator
@@ -705,7 +792,7 @@ if (offsetof<Region>() != 24) ERROR("abi: size of Region");
 
 /** State of one worker between calls. Written by the worker; generation is read by the main thread. */
 // @ts-ignore: decorator
-@inline export const WORKER_SIZE: usize = 216;
+@inline export const WORKER_SIZE: usize = 264;
 // @ts-ignore: decorator
 @inline export const WORKER_TUNNEL_SOURCE: usize = 200;
 // @ts-ignore: decorator
@@ -762,6 +849,15 @@ export class Worker {
   attention: u32; // 1: there is something the main thread should look at now (atomic, cleared by the main thread)
   tunnelSource_0: u64;
   tunnelSource_1: u64;
+  talks: u32; // address of this worker's conversations
+  talkBucket: u32; // next bucket of them to age
+  lastSent: u32; // conversation that the last frame from a port was counted for; 0: none
+  lastReceived: u32; // the same for a frame to a port
+  lastHopHi: u64; // destination that this egress call has found the next hop of last, IPv4 mapped
+  lastHopLo: u64; // second half
+  lastHopMac: u64; // MAC of that next hop; 0: none found
+  lastHopPort: u32; // port index + 1 it was found for; 0: none
+  pad: u32;
 }
 if (offsetof<Worker>("generation") != 0) ERROR("abi: Worker.generation");
 if (offsetof<Worker>("index") != 4) ERROR("abi: Worker.index");
@@ -812,7 +908,16 @@ if (offsetof<Worker>("loadUntil") != 184) ERROR("abi: Worker.loadUntil");
 if (offsetof<Worker>("puntHead") != 188) ERROR("abi: Worker.puntHead");
 if (offsetof<Worker>("puntTail") != 192) ERROR("abi: Worker.puntTail");
 if (offsetof<Worker>("attention") != 196) ERROR("abi: Worker.attention");
-if (offsetof<Worker>() != 216) ERROR("abi: size of Worker");
+if (offsetof<Worker>("talks") != 216) ERROR("abi: Worker.talks");
+if (offsetof<Worker>("talkBucket") != 220) ERROR("abi: Worker.talkBucket");
+if (offsetof<Worker>("lastSent") != 224) ERROR("abi: Worker.lastSent");
+if (offsetof<Worker>("lastReceived") != 228) ERROR("abi: Worker.lastReceived");
+if (offsetof<Worker>("lastHopHi") != 232) ERROR("abi: Worker.lastHopHi");
+if (offsetof<Worker>("lastHopLo") != 240) ERROR("abi: Worker.lastHopLo");
+if (offsetof<Worker>("lastHopMac") != 248) ERROR("abi: Worker.lastHopMac");
+if (offsetof<Worker>("lastHopPort") != 256) ERROR("abi: Worker.lastHopPort");
+if (offsetof<Worker>("pad") != 260) ERROR("abi: Worker.pad");
+if (offsetof<Worker>() != 264) ERROR("abi: size of Worker");
 
 /** One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 // @ts-ignore: decorator
@@ -1024,13 +1129,13 @@ export class Network {
   v6Lens1: u64; // the same for 64..127
   v6Lens2: u64; // bit 0: an IPv6 prefix of length 128 exists
   fanout: u32; // ports and VTEPs of the network: the most copies one frame can become
-  pad1_0: u32;
+  gatewayPort: u32; // port with the gateway's MAC: index + 1, 0: there is none here
+  gateway: u64; // MAC of the network's gateway; 0: it has none
+  pad1_0: u64;
   pad1_1: u64;
   pad1_2: u64;
   pad1_3: u64;
   pad1_4: u64;
-  pad1_5: u64;
-  pad1_6: u64;
 }
 if (offsetof<Network>("flags") != 0) ERROR("abi: Network.flags");
 if (offsetof<Network>("vni") != 4) ERROR("abi: Network.vni");
@@ -1047,11 +1152,15 @@ if (offsetof<Network>("v6Lens0") != 48) ERROR("abi: Network.v6Lens0");
 if (offsetof<Network>("v6Lens1") != 56) ERROR("abi: Network.v6Lens1");
 if (offsetof<Network>("v6Lens2") != 64) ERROR("abi: Network.v6Lens2");
 if (offsetof<Network>("fanout") != 72) ERROR("abi: Network.fanout");
+if (offsetof<Network>("gatewayPort") != 76) ERROR("abi: Network.gatewayPort");
+if (offsetof<Network>("gateway") != 80) ERROR("abi: Network.gateway");
 if (offsetof<Network>() != 128) ERROR("abi: size of Network");
 
 /** A local port. Double-buffered; written by the main thread. */
 // @ts-ignore: decorator
-@inline export const PORT_SIZE: usize = 64;
+@inline export const PORT_SIZE: usize = 128;
+// @ts-ignore: decorator
+@inline export const PORT_GATEWAY6: usize = 64;
 // @ts-ignore: decorator
 @unmanaged
 export class Port {
@@ -1062,11 +1171,19 @@ export class Port {
   identity: u32; // source identity for policy
   mac: u64; // the port's own MAC: first octet in bits 47..40
   mtu: u32; // octets of the longest IP packet the device takes
-  pad_0: u32;
+  gateway4: u32; // PORT_ROUTED: IPv4 gateway; 0: none
+  v4Lens: u64; // bit n: the port has a HOP4 route of length n (0..32)
+  v6Lens0: u64; // bit n: a HOP6 route of length n (0..63)
+  v6Lens1: u64; // the same for 64..127
+  v6Lens2: u64; // bit 0: a HOP6 route of length 128
+  gateway6_0: u64;
+  gateway6_1: u64;
+  pad_0: u64;
   pad_1: u64;
   pad_2: u64;
   pad_3: u64;
   pad_4: u64;
+  pad_5: u64;
 }
 if (offsetof<Port>("flags") != 0) ERROR("abi: Port.flags");
 if (offsetof<Port>("network") != 4) ERROR("abi: Port.network");
@@ -1075,7 +1192,12 @@ if (offsetof<Port>("next") != 8) ERROR("abi: Port.next");
 if (offsetof<Port>("identity") != 12) ERROR("abi: Port.identity");
 if (offsetof<Port>("mac") != 16) ERROR("abi: Port.mac");
 if (offsetof<Port>("mtu") != 24) ERROR("abi: Port.mtu");
-if (offsetof<Port>() != 64) ERROR("abi: size of Port");
+if (offsetof<Port>("gateway4") != 28) ERROR("abi: Port.gateway4");
+if (offsetof<Port>("v4Lens") != 32) ERROR("abi: Port.v4Lens");
+if (offsetof<Port>("v6Lens0") != 40) ERROR("abi: Port.v6Lens0");
+if (offsetof<Port>("v6Lens1") != 48) ERROR("abi: Port.v6Lens1");
+if (offsetof<Port>("v6Lens2") != 56) ERROR("abi: Port.v6Lens2");
+if (offsetof<Port>() != 128) ERROR("abi: size of Port");
 
 /** A VTEP of one network. Double-buffered; written by the main thread. */
 // @ts-ignore: decorator
@@ -1117,10 +1239,10 @@ if (offsetof<Vtep>() != 64) ERROR("abi: size of Vtep");
 @unmanaged
 export class Route {
   tag: u32; // ROUTE << 24 | prefix length << 16 | network; 0: free
-  value: u32; // KIND << 24 | index
+  value: u32; // KIND << 24 | index; BINDING: the last four octets of the MAC; HOP4, HOP6: as there
   keyHi: u64; // first eight key octets as a big-endian number (MAC, VNI: 0)
   keyLo: u64; // last eight key octets; MAC or VNI as a number; IPv4 as ::ffff:a.b.c.d
-  generation: u16; // generation of the port or VTEP
+  generation: u16; // generation of the port or VTEP; BINDING: the first two octets of the MAC
   pad_0: u16;
   pad_1: u32;
 }
@@ -1171,7 +1293,7 @@ export class NeighbourBucket {
   pad_3: u64;
   hi0: u64; // IP address, first half (big-endian number)
   lo0: u64; // second half; IPv4 as ::ffff:a.b.c.d
-  mac0: u64; // MAC
+  mac0: u64; // tick in which a layer-3 port asked for it last << 48 | MAC; MAC 0: nobody has answered yet
   meta0: u64; // 0: free
   hi1: u64;
   lo1: u64;
@@ -1206,13 +1328,83 @@ export class PortLive {
   macs: u32; // learned MACs (atomic)
   bumTokens: u32; // tokens left, in 1/1000 of a frame; written by the port's worker
   bumStampMs: u32; // time of the last refill
-  pad: u32;
+  tooBig: u32; // tick << 8 | too-big answers in it; written by the port's worker
 }
 if (offsetof<PortLive>("macs") != 0) ERROR("abi: PortLive.macs");
 if (offsetof<PortLive>("bumTokens") != 4) ERROR("abi: PortLive.bumTokens");
 if (offsetof<PortLive>("bumStampMs") != 8) ERROR("abi: PortLive.bumStampMs");
-if (offsetof<PortLive>("pad") != 12) ERROR("abi: PortLive.pad");
+if (offsetof<PortLive>("tooBig") != 12) ERROR("abi: PortLive.tooBig");
 if (offsetof<PortLive>() != 16) ERROR("abi: size of PortLive");
+
+/** A conversation as a local port sees it. Octets of Ethernet frames. */
+// @ts-ignore: decorator
+@inline export const TALK_SIZE: usize = 64;
+// @ts-ignore: decorator
+@unmanaged
+export class Talk {
+  local: u64; // generation of the port << 48 | MAC of the local station; 0: free
+  remote: u64; // port index << 48 | MAC of the remote station
+  rxPackets: u64; // to the local station
+  rxBytes: u64;
+  txPackets: u64; // from the local station
+  txBytes: u64;
+  seenMs: u32; // time of the last frame, monotonic, modulo 2^32
+  version: u32; // odd while the cell gets another conversation (atomic)
+  pad: u64;
+}
+if (offsetof<Talk>("local") != 0) ERROR("abi: Talk.local");
+if (offsetof<Talk>("remote") != 8) ERROR("abi: Talk.remote");
+if (offsetof<Talk>("rxPackets") != 16) ERROR("abi: Talk.rxPackets");
+if (offsetof<Talk>("rxBytes") != 24) ERROR("abi: Talk.rxBytes");
+if (offsetof<Talk>("txPackets") != 32) ERROR("abi: Talk.txPackets");
+if (offsetof<Talk>("txBytes") != 40) ERROR("abi: Talk.txBytes");
+if (offsetof<Talk>("seenMs") != 48) ERROR("abi: Talk.seenMs");
+if (offsetof<Talk>("version") != 52) ERROR("abi: Talk.version");
+if (offsetof<Talk>("pad") != 56) ERROR("abi: Talk.pad");
+if (offsetof<Talk>() != 64) ERROR("abi: size of Talk");
+
+/** TALK_CELLS conversations. */
+// @ts-ignore: decorator
+@inline export const TALK_BUCKET_SIZE: usize = 256;
+// @ts-ignore: decorator
+@inline export const TALK_BUCKET_CELLS: usize = 0;
+// @ts-ignore: decorator
+@unmanaged
+export class TalkBucket {
+  cells_0: u64;
+  cells_1: u64;
+  cells_2: u64;
+  cells_3: u64;
+  cells_4: u64;
+  cells_5: u64;
+  cells_6: u64;
+  cells_7: u64;
+  cells_8: u64;
+  cells_9: u64;
+  cells_10: u64;
+  cells_11: u64;
+  cells_12: u64;
+  cells_13: u64;
+  cells_14: u64;
+  cells_15: u64;
+  cells_16: u64;
+  cells_17: u64;
+  cells_18: u64;
+  cells_19: u64;
+  cells_20: u64;
+  cells_21: u64;
+  cells_22: u64;
+  cells_23: u64;
+  cells_24: u64;
+  cells_25: u64;
+  cells_26: u64;
+  cells_27: u64;
+  cells_28: u64;
+  cells_29: u64;
+  cells_30: u64;
+  cells_31: u64;
+}
+if (offsetof<TalkBucket>() != 256) ERROR("abi: size of TalkBucket");
 
 /** One event for the main thread. */
 // @ts-ignore: decorator
@@ -1756,7 +1948,7 @@ if (offsetof<Replay>() != 2056) ERROR("abi: size of Replay");
 
 /** WireGuard as a whole. Double-buffered; written by the main thread. */
 // @ts-ignore: decorator
-@inline export const TUNNEL_SIZE: usize = 152;
+@inline export const TUNNEL_SIZE: usize = 160;
 // @ts-ignore: decorator
 @inline export const TUNNEL_MAC1KEY: usize = 24;
 // @ts-ignore: decorator
@@ -1789,6 +1981,8 @@ export class Tunnel {
   v6Lens0: u64; // bit n: an IPv6 prefix of length n (0..63)
   v6Lens1: u64; // the same for 64..127
   v6Lens2: u64; // bit 0: an IPv6 prefix of length 128
+  probePort: u32; // UDP port of probes inside the tunnel; 0: no mesh, that is no relaying either
+  leastMtu: u32; // octets of the longest packet on the narrowest path; 0: no mesh
 }
 if (offsetof<Tunnel>("isOn") != 0) ERROR("abi: Tunnel.isOn");
 if (offsetof<Tunnel>("device") != 4) ERROR("abi: Tunnel.device");
@@ -1799,7 +1993,9 @@ if (offsetof<Tunnel>("v4Lens") != 120) ERROR("abi: Tunnel.v4Lens");
 if (offsetof<Tunnel>("v6Lens0") != 128) ERROR("abi: Tunnel.v6Lens0");
 if (offsetof<Tunnel>("v6Lens1") != 136) ERROR("abi: Tunnel.v6Lens1");
 if (offsetof<Tunnel>("v6Lens2") != 144) ERROR("abi: Tunnel.v6Lens2");
-if (offsetof<Tunnel>() != 152) ERROR("abi: size of Tunnel");
+if (offsetof<Tunnel>("probePort") != 152) ERROR("abi: Tunnel.probePort");
+if (offsetof<Tunnel>("leastMtu") != 156) ERROR("abi: Tunnel.leastMtu");
+if (offsetof<Tunnel>() != 160) ERROR("abi: size of Tunnel");
 
 /** A WireGuard peer. Double-buffered; written by the main thread. */
 // @ts-ignore: decorator
@@ -1809,22 +2005,26 @@ if (offsetof<Tunnel>() != 152) ERROR("abi: size of Tunnel");
 // @ts-ignore: decorator
 @inline export const PEER_LOCAL: usize = 32;
 // @ts-ignore: decorator
+@inline export const PEER_TUNNEL_ADDR: usize = 48;
+// @ts-ignore: decorator
 @unmanaged
 export class Peer {
-  flags: u32; // PEER bits
+  flags: u16; // PEER bits
+  via: u16; // peer index + 1 that messages for this one are sent to, sealed once more; 0: directly
   sendKey: u32; // key slot + 1 that seals; 0: none
   port: u16; // UDP port of its endpoint, host order; 0: not known
   family: u8; // 4 or 6
   pad0: u8;
-  mtu: u32; // octets of the longest packet inside the tunnel that is not padded beyond
+  mtu: u32; // octets of the longest packet inside the session that the path carries; not padded beyond
   addr_0: u64;
   addr_1: u64;
   local_0: u64;
   local_1: u64;
-  pad1_0: u64;
-  pad1_1: u64;
+  tunnelAddr_0: u64;
+  tunnelAddr_1: u64;
 }
 if (offsetof<Peer>("flags") != 0) ERROR("abi: Peer.flags");
+if (offsetof<Peer>("via") != 2) ERROR("abi: Peer.via");
 if (offsetof<Peer>("sendKey") != 4) ERROR("abi: Peer.sendKey");
 if (offsetof<Peer>("port") != 8) ERROR("abi: Peer.port");
 if (offsetof<Peer>("family") != 10) ERROR("abi: Peer.family");
@@ -2132,7 +2332,7 @@ if (offsetof<Key>() != 2160) ERROR("abi: size of Key");
 
 /** When something last happened with a peer, as Worker.nowMs (0: never), one block per worker. Timers run on the main thread. */
 // @ts-ignore: decorator
-@inline export const PEER_LIVE_SIZE: usize = 24;
+@inline export const PEER_LIVE_SIZE: usize = 32;
 // @ts-ignore: decorator
 @unmanaged
 export class PeerLive {
@@ -2142,6 +2342,8 @@ export class PeerLive {
   receivedDataMs: u32; // the same, with data in it
   askedMs: u32; // NO_SESSION told
   roamedMs: u32; // ROAMED told
+  probeTick: u32; // tick + 1 in which probes are counted; 0: none yet
+  probeCount: u32; // probes in it
 }
 if (offsetof<PeerLive>("sentMs") != 0) ERROR("abi: PeerLive.sentMs");
 if (offsetof<PeerLive>("sentDataMs") != 4) ERROR("abi: PeerLive.sentDataMs");
@@ -2149,7 +2351,9 @@ if (offsetof<PeerLive>("receivedMs") != 8) ERROR("abi: PeerLive.receivedMs");
 if (offsetof<PeerLive>("receivedDataMs") != 12) ERROR("abi: PeerLive.receivedDataMs");
 if (offsetof<PeerLive>("askedMs") != 16) ERROR("abi: PeerLive.askedMs");
 if (offsetof<PeerLive>("roamedMs") != 20) ERROR("abi: PeerLive.roamedMs");
-if (offsetof<PeerLive>() != 24) ERROR("abi: size of PeerLive");
+if (offsetof<PeerLive>("probeTick") != 24) ERROR("abi: PeerLive.probeTick");
+if (offsetof<PeerLive>("probeCount") != 28) ERROR("abi: PeerLive.probeCount");
+if (offsetof<PeerLive>() != 32) ERROR("abi: size of PeerLive");
 
 /** Traffic of a WireGuard peer, one block per worker. Data messages; octets of UDP payload, as `wg show` counts. */
 // @ts-ignore: decorator
@@ -2168,26 +2372,30 @@ if (offsetof<PeerCounters>("txPackets") != 16) ERROR("abi: PeerCounters.txPacket
 if (offsetof<PeerCounters>("txBytes") != 24) ERROR("abi: PeerCounters.txBytes");
 if (offsetof<PeerCounters>() != 32) ERROR("abi: size of PeerCounters");
 
-/** A handshake message for the main thread. */
+/** A handshake message, or a probe, for the main thread. */
 // @ts-ignore: decorator
-@inline export const PUNT_SIZE: usize = 200;
+@inline export const PUNT_SIZE: usize = 216;
 // @ts-ignore: decorator
 @inline export const PUNT_ADDR: usize = 16;
 // @ts-ignore: decorator
 @inline export const PUNT_LOCAL: usize = 32;
 // @ts-ignore: decorator
-@inline export const PUNT_MESSAGE: usize = 48;
+@inline export const PUNT_MESSAGE: usize = 64;
 // @ts-ignore: decorator
 @unmanaged
 export class Punt {
-  len: u32; // octets of it
+  len: u32; // octets of it, or of what is kept of a probe
   flags: u32; // PUNT bits
   source: u32; // RECEIVER
-  port: u32; // outer source port
+  port: u32; // outer source port; of a relayed message, the one inside the tunnel
   addr_0: u64;
   addr_1: u64;
   local_0: u64;
   local_1: u64;
+  peer: u32; // PUNT_PROBE: index of the peer that has sealed it
+  via: u32; // peer index + 1 that it came through; 0: directly
+  total: u32; // PUNT_PROBE: octets of the IP packet
+  pad: u32;
   message_0: u64;
   message_1: u64;
   message_2: u64;
@@ -2212,4 +2420,8 @@ if (offsetof<Punt>("len") != 0) ERROR("abi: Punt.len");
 if (offsetof<Punt>("flags") != 4) ERROR("abi: Punt.flags");
 if (offsetof<Punt>("source") != 8) ERROR("abi: Punt.source");
 if (offsetof<Punt>("port") != 12) ERROR("abi: Punt.port");
-if (offsetof<Punt>() != 200) ERROR("abi: size of Punt");
+if (offsetof<Punt>("peer") != 48) ERROR("abi: Punt.peer");
+if (offsetof<Punt>("via") != 52) ERROR("abi: Punt.via");
+if (offsetof<Punt>("total") != 56) ERROR("abi: Punt.total");
+if (offsetof<Punt>("pad") != 60) ERROR("abi: Punt.pad");
+if (offsetof<Punt>() != 216) ERROR("abi: size of Punt");

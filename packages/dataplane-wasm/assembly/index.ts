@@ -49,6 +49,10 @@ export function complete(worker: u32): void {
 export function age(worker: u32, buckets: u32, nowMs: u32): void {
   agePath(workerAt(worker), buckets, nowMs);
 }
+/** Forgets where a MAC of a network index was learned; `macHi` its first two octets, `macLo` the other four. */
+export function forget(worker: u32, network: u32, macHi: u32, macLo: u32): void {
+  fdb.forget(workerAt(worker), fdb.keyOf(network, (<u64>macHi << 32) | <u64>macLo));
+}
 /** Forgets learned MACs and neighbours of a network index, or of all with 0xffffffff. */
 export function flush(worker: u32, network: u32): void {
   fdb.flush(workerAt(worker), network);

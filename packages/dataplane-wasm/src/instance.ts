@@ -44,6 +44,8 @@ export interface SwitchExports {
   complete(worker: number): void;
   /** Ages the next `buckets` FDB and neighbour buckets. Worker 0 only. */
   age(worker: number, buckets: number, nowMs: number): void;
+  /** Removes what was learned of one MAC; `macHi` its first two octets, `macLo` the other four. */
+  forget(worker: number, network: number, macHi: number, macLo: number): void;
   /** Removes learned entries of a network index, or all with 0xffffffff. */
   flush(worker: number, network: number): void;
 }

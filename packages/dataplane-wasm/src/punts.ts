@@ -1,4 +1,4 @@
-/** Reads the rings of handshake messages that workers hand to the control plane. */
+/** Reads the rings of handshake messages and probes that workers hand to the control plane. */
 import { ENUM, LIMIT, offsetOf } from "../abi/index.js";
 import { address, elementAddress, type SwitchMemory } from "./instance.js";
 import type { Key } from "./route-hash.js";
@@ -13,6 +13,10 @@ export interface Punt {
   readonly local: Key;
   /** It deserves a cookie and no work. */
   readonly isLoad: boolean;
+  /** Index of the peer that it came through; then address and port are those inside the tunnel. */
+  readonly via: number | undefined;
+  /** Set for a probe, whose message is the first octets of its payload. */
+  readonly probe: { readonly peer: number; readonly packetBytes: number } | undefined;
 }
 
 export class Punts {
@@ -64,12 +68,16 @@ export class Punts {
     };
     const from = at + offsetOf("Punt", "message");
     const length = Math.min(word("len"), LIMIT.PUNT_LEN);
+    const flags = word("flags");
+    const via = word("via");
     return {
       message: Buffer.from(octets.subarray(from, from + length)),
       address: key("addr"),
       port: word("port"),
       local: key("local"),
-      isLoad: (word("flags") & ENUM.PUNT.LOAD) !== 0,
+      isLoad: (flags & ENUM.PUNT.LOAD) !== 0,
+      via: via === 0 ? undefined : via - 1,
+      probe: (flags & ENUM.PUNT.PROBE) === 0 ? undefined : { peer: word("peer"), packetBytes: word("total") },
     };
   }
 }

@@ -13,6 +13,7 @@ import { lengthBits } from "./prefix-lengths.js";
 import { Publication } from "./publication.js";
 import { RouteCells } from "./route-cells.js";
 import type { Key } from "./route-hash.js";
+import { deleteRouted, type RoutedRow, setRouted } from "./routed-rows.js";
 import { octetsOf, TunnelTables } from "./tunnel-tables.js";
 
 export interface NetworkRow {
@@ -26,6 +27,8 @@ export interface NetworkRow {
   readonly bumRate: number;
   readonly bumBurst: number;
   readonly macsPerPort: number;
+  /** MAC of the network's gateway, the same on every host; absent: it has none. */
+  readonly gateway?: Key | undefined;
 }
 export interface PortRow {
   readonly network: number;
@@ -34,6 +37,10 @@ export interface PortRow {
   readonly mtu: number;
   /** Whether floods go to it; default true. */
   readonly up?: boolean;
+  /** It is the port of the network's gateway. */
+  readonly isGateway?: boolean;
+  /** It is a layer-3 port. */
+  readonly routed?: RoutedRow | undefined;
 }
 export interface VtepRow {
   readonly network: number;
@@ -69,6 +76,8 @@ interface Prefixes {
 
 const routeTag = (kind: number, length: number, network: number): number =>
   ((kind << 24) | (length << 16) | network) >>> 0;
+const portFlags = (up: boolean, isRouted: boolean): number =>
+  PORT.USED | (up ? PORT.UP : 0) | (isRouted ? PORT.ROUTED : 0);
 const macNumber = (mac: Key): bigint => (BigInt(mac[2]) << 32n) | BigInt(mac[3]);
 export class Tables {
   readonly #memory: SwitchMemory;
@@ -83,7 +92,7 @@ export class Tables {
   readonly #prefixes = new Map<number, Prefixes>();
   /** Of the present or coming use of each port index. */
   readonly #portGenerations = new Map<number, number>();
-  readonly #portMembers = new Map<number, Member & { mac: Key }>();
+  readonly #portMembers = new Map<number, Member & Pick<PortRow, "mac" | "isGateway" | "routed">>();
   readonly #vtepMembers = new Map<number, Member & { address: Key; kind: number }>();
   /** WireGuard's part. */
   readonly tunnel: TunnelTables;
@@ -132,7 +141,7 @@ export class Tables {
     this.#routes.delete(routeTag(ROUTE.VNI, 0, 0), [0, 0, 0, this.#networks.u32(index, "vni")]);
     this.#writeNetwork(index, row);
   }
-  /** Removes a network without ports, VTEPs and routes. */
+  /** Removes a network without ports, VTEPs, routes and bindings. */
   removeNetwork(index: number): void {
     this.#routes.delete(routeTag(ROUTE.VNI, 0, 0), [0, 0, 0, this.#networks.u32(index, "vni")]);
     this.#networks.clear(index);
@@ -141,8 +150,12 @@ export class Tables {
   releaseNetwork(index: number): void {
     this.#networkIndexes.release(index);
   }
-  #writeNetwork(index: number, row: NetworkRow): void {
-    this.#networks.put(index, { ...row, flags: row.flags | NETWORK.USED });
+  #writeNetwork(index: number, { gateway, ...row }: NetworkRow): void {
+    this.#networks.put(index, {
+      ...row,
+      flags: row.flags | NETWORK.USED,
+      gateway: gateway === undefined ? 0n : macNumber(gateway),
+    });
     this.#routes.set(routeTag(ROUTE.VNI, 0, 0), [0, 0, 0, row.vni], index, 0);
   }
 
@@ -154,11 +167,13 @@ export class Tables {
   }
   /** Writes a port under an index that was reserved for it. */
   addPort(index: number, row: PortRow): void {
-    const { network, mac, mtu, up = true } = row;
+    const { network, mac, mtu, up = true, isGateway = false, routed } = row;
     const generation = this.#portGenerations.get(index) as number;
     this.#ports.clear(index);
+    if (routed) this.#ports.put(index, setRouted(this.#routes, routed, { index, network, generation }));
+    if (isGateway) this.#networks.put(network, { gatewayPort: index + 1 });
     this.#ports.put(index, {
-      flags: up ? PORT.USED | PORT.UP : PORT.USED,
+      flags: portFlags(up, routed !== undefined),
       network,
       generation,
       next: this.#networks.u32(network, "portHead"),
@@ -167,7 +182,7 @@ export class Tables {
     });
     this.#networks.put(network, { portHead: index + 1, fanout: this.#networks.u32(network, "fanout") + 1 });
     this.#routes.set(routeTag(ROUTE.MAC, 0, network), mac, ((KIND.PORT << 24) | index) >>> 0, generation);
-    this.#portMembers.set(index, { generation, network, mac });
+    this.#portMembers.set(index, { generation, network, mac, isGateway, routed });
   }
   /** Writes the TUN device under an index that was reserved for it: a port of no network. */
   addTunnelPort(index: number, mtu: number): void {
@@ -181,13 +196,16 @@ export class Tables {
   }
   /** Whether floods go to a port; nothing happens when it is not in the tables. */
   setPortUp(index: number, up: boolean): void {
-    if (this.#portMembers.has(index)) this.#ports.put(index, { flags: up ? PORT.USED | PORT.UP : PORT.USED });
+    const member = this.#portMembers.get(index);
+    if (member) this.#ports.put(index, { flags: portFlags(up, member.routed !== undefined) });
   }
   /** Takes a port out of the tables; nothing happens when it was only reserved. */
   removePort(index: number): void {
     const member = this.#portMembers.get(index);
     if (!member) return;
     this.#portMembers.delete(index);
+    if (member.routed) deleteRouted(this.#routes, member.routed, index, member.network);
+    if (member.isGateway) this.#networks.put(member.network, { gatewayPort: 0 });
     this.#routes.delete(routeTag(ROUTE.MAC, 0, member.network), member.mac);
     this.#unlink(this.#ports, "portHead", index, member.network);
     this.#ports.clear(index);
@@ -263,6 +281,14 @@ export class Tables {
   deleteRoute(network: number, row: RouteRow): void {
     this.#routes.delete(routeTag(ROUTE_KIND[row.kind], row.length, network), row.key);
     this.#countPrefix(network, row, -1);
+  }
+
+  /** Says which MAC has an address (IPv4 mapped into IPv6). */
+  setBinding(network: number, address: Key, mac: Key): void {
+    this.#routes.set(routeTag(ROUTE.BINDING, 0, network), address, mac[3], mac[2]);
+  }
+  deleteBinding(network: number, address: Key): void {
+    this.#routes.delete(routeTag(ROUTE.BINDING, 0, network), address);
   }
 
   /** Keeps the sets of prefix lengths in use. */

@@ -21,6 +21,8 @@ export interface TunnelRow {
   readonly mac1Key: Uint8Array;
   /** Messages under one key after which the key is told to be worn. */
   readonly rekeyAfter: bigint;
+  /** UDP port of probes inside the tunnel; absent: no mesh. */
+  readonly probePort?: number | undefined;
 }
 export interface EndpointRow {
   readonly family: 4 | 6;
@@ -71,7 +73,7 @@ export class TunnelTables {
   }
 
   /** Switches WireGuard on. Once. */
-  start({ vxlanPort, listenPort, addresses, mac1Key, rekeyAfter }: TunnelRow): void {
+  start({ vxlanPort, listenPort, addresses, mac1Key, rekeyAfter, probePort = 0 }: TunnelRow): void {
     const source = (family: 4 | 6): Uint8Array => {
       const first = addresses.find((a) => a.family === family);
       return first ? octetsOf(first.key) : NO_ADDRESS;
@@ -81,6 +83,7 @@ export class TunnelTables {
       isOn: 1,
       vxlanPort,
       listenPort,
+      probePort,
       mac1Key,
       rekeyAfter: rekeyAfter < MOST_MESSAGES ? rekeyAfter : MOST_MESSAGES,
       source4: source(4),
@@ -104,15 +107,26 @@ export class TunnelTables {
     this.#peers.put(taken.index, { flags: PEER.USED });
     return taken.index;
   }
-  /** Where data for the peer goes, and the tunnel's MTU that way; undefined: nobody knows. */
-  setEndpoint(index: number, endpoint: EndpointRow | undefined, mtu: number): void {
+  /** Where data for the peer goes; undefined: nobody knows. */
+  setEndpoint(index: number, endpoint: EndpointRow | undefined): void {
     this.#peers.put(index, {
-      mtu,
       family: endpoint?.family ?? 4,
       port: endpoint?.port ?? 0,
       addr: endpoint ? octetsOf(endpoint.key) : NO_ADDRESS,
       local: endpoint?.local ? octetsOf(endpoint.local) : NO_ADDRESS,
     });
+  }
+  /** Whom messages for the peer are handed to (undefined: nobody, they go directly), and what a packet may have in length that way. */
+  setPath(index: number, via: number | undefined, mtu: number): void {
+    this.#peers.put(index, { via: via === undefined ? 0 : via + 1, mtu });
+  }
+  /** The peer's address inside the tunnel, that messages are relayed to. */
+  setTunnelAddress(index: number, key: Key): void {
+    this.#peers.put(index, { tunnelAddr: octetsOf(key) });
+  }
+  /** Octets of the longest packet on the narrowest of all paths. */
+  setLeastMtu(mtu: number): void {
+    this.#tunnel.put(0, { leastMtu: mtu });
   }
   /** Slot of the key that seals for the peer. */
   setSendSlot(index: number, slot: number | undefined): void {

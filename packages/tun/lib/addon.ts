@@ -13,7 +13,7 @@ export const TAP_FLAG = { VNET_HDR: 1, MULTI_QUEUE: 2, PERSIST: 4, MUST_EXIST: 8
 /** Bits of deviceOffload (tap.h). */
 export const TAP_OFFLOAD = { CSUM: 1, TSO4: 2, TSO6: 4, USO: 8 } as const;
 /** Flags of udpOpen (addon.c). */
-export const UDP_FLAG = { REUSE_PORT: 1, GRO: 2, FORCE: 4, PACKET_INFO: 8 } as const;
+export const UDP_FLAG = { REUSE_PORT: 1, GRO: 2, FORCE: 4, PACKET_INFO: 8, DONT_FRAGMENT: 16 } as const;
 /** netnsFd for "the caller's own namespace" (netns.h). */
 export const NETNS_OWN = -1;
 
@@ -51,6 +51,7 @@ export interface Native {
   udpDrops(fd: number): number;
   udpSend(fd: number, family: number, octets: Uint8Array, address: string, port: number, from: string): number;
   udpSteerWireguard(fd: number, members: number): number;
+  serviceOpen(netnsFd: number, family: number, stream: 0 | 1, address: string, port: number, device: string): number;
   abstractLock(name: string): number;
   fileLock(fd: number): number;
   unixSend(path: string, text: string): number;

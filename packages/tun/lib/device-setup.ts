@@ -118,11 +118,13 @@ export function configureDevice(spec: ConfigureDevice): void {
         attributes.push([rt.IFLA.ADDRESS, mac]);
       }
       if (spec.mtu !== undefined) attributes.push([rt.IFLA.MTU, spec.mtu]);
+      if (spec.alias !== undefined) attributes.push([rt.IFLA.IFALIAS, Buffer.from(spec.alias, "latin1")]);
       if (spec.txQueueLen !== undefined) attributes.push([rt.IFLA.TXQLEN, spec.txQueueLen]);
       if (attributes.length > 0) {
         const set = [
           spec.mac && `MAC ${spec.mac}`,
           spec.mtu && `MTU ${spec.mtu}`,
+          spec.alias && `alias ${spec.alias}`,
           spec.txQueueLen && `queue length ${spec.txQueueLen}`,
         ];
         attempt(
@@ -241,9 +243,10 @@ function masked(octets: Uint8Array, length: number): Uint8Array {
   return octets.map((octet, i) => octet & (0xff00 >> Math.min(8, Math.max(0, length - 8 * i))));
 }
 
-/** Name of the TAP or TUN device that has a MAC, likely `ifname`; undefined when there is none. */
+/** Name of the TAP that has a MAC, or of the TUN that has it for its alias, likely `ifname`; undefined when there is none. */
 export function findTap(mac: string, ifname: string, netnsFd?: number): string | undefined {
-  const fits = (facts: rt.LinkFacts): boolean => facts.kind === "tun" && formatMac(facts.mac) === mac;
+  const fits = (facts: rt.LinkFacts): boolean =>
+    facts.kind === "tun" && (formatMac(facts.mac) === mac || facts.alias === mac);
   return attempt(`cannot look for the device with the MAC ${mac}`, () =>
     rt.withRouteSocket(netnsFd, (socket) => {
       if (exists(socket, ifname) && fits(rt.getLink(socket, ifname))) return ifname;
@@ -280,6 +283,7 @@ export function deviceStats(device: Device, canFindNetns: boolean): DeviceStats 
     return {
       ifindex: facts.index,
       mac: formatMac(facts.mac),
+      alias: facts.alias,
       mtu: facts.mtu,
       up: (facts.flags & rt.IFF_UP) !== 0,
       txDropped: facts.txDropped,

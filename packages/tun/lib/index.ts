@@ -14,4 +14,5 @@ export {
   type WireCounts,
 } from "./memory-network.js";
 export { lockFile, netnsIdentity, sdNotify, setParentDeathSignal, trimMemory } from "./process.js";
+export { type OpenService, openService } from "./service.js";
 export type { PortTaken } from "./udp.js";

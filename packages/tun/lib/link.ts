@@ -55,6 +55,8 @@ export interface ConfigureDevice {
   readonly netnsFd?: number;
   /** EOPNOTSUPP for a TUN, which has none. */
   readonly mac?: string;
+  /** A text of at most 255 characters that stays with the device when it is renamed or moved (`ip link set alias`). */
+  readonly alias?: string;
   readonly mtu?: number;
   readonly txQueueLen?: number;
   /**
@@ -79,6 +81,8 @@ export interface DeviceStats {
   readonly ifindex: number;
   /** `00:00:00:00:00:00` for a TUN, which has none. */
   readonly mac: string;
+  /** Empty for none. */
+  readonly alias: string;
   readonly mtu: number;
   readonly up: boolean;
   /** Frames the device's ring had no room for: the switch did not read fast enough. */
@@ -96,6 +100,11 @@ export interface OpenUdp {
   readonly reusePort?: boolean;
   /** UDP_GRO: the kernel hands over runs of equal datagrams in one buffer. */
   readonly gro?: boolean;
+  /**
+   * Datagrams are never fragmented, and the kernel's path MTU is not asked (IP_PMTUDISC_PROBE): EMSGSIZE beyond the interface's MTU, and
+   * what is too long further on is lost. Default: fragmented where that is needed (IP_PMTUDISC_OMIT).
+   */
+  readonly dontFragment?: boolean;
   /** IP_PKTINFO: each datagram brings the local address that it was sent to (RxDesc.local). For sockets bound to all addresses. */
   readonly packetInfo?: boolean;
   /** Octets asked of SO_RCVBUFFORCE / SO_SNDBUFFORCE, falling back to the unprivileged calls. */
@@ -216,7 +225,7 @@ export interface Link {
   configureDevice(spec: ConfigureDevice): void;
   /** Deletes a device by name (`ip link del`). ENODEV when there is none. */
   deleteDevice(ifname: string, netnsFd?: number): void;
-  /** Present name of the TAP in a namespace that has a MAC: `ifname`, unless it was renamed. */
+  /** Present name of the TAP in a namespace that has a MAC, or of the TUN that has it for its alias: `ifname`, unless it was renamed. */
   findTap(mac: string, ifname: string, netnsFd?: number): string | undefined;
   /** Facts of a device that may have been moved; undefined when it is gone. */
   deviceStats(device: Device): DeviceStats | undefined;

@@ -39,6 +39,7 @@ export class MemoryDevice {
   /** Descriptor of the namespace it is in; undefined: the link's own. */
   netnsFd: number | undefined = undefined;
   mac: string;
+  alias = "";
   mtu = 1500;
   up = false;
   persist = false;
@@ -149,6 +150,7 @@ export class MemoryDevice {
 
   configure(spec: ConfigureDevice): void {
     if (spec.mac !== undefined) this.mac = spec.mac.toLowerCase();
+    if (spec.alias !== undefined) this.alias = spec.alias;
     if (spec.mtu !== undefined) this.mtu = spec.mtu;
     if (spec.gsoMaxSize !== undefined && spec.gsoMaxSize <= GSO_MAX) this.gsoMaxSize = spec.gsoMaxSize;
     if (spec.txQueueLen !== undefined) this.#queueMax = spec.txQueueLen;
@@ -164,7 +166,7 @@ export class MemoryDevice {
   }
 
   stats(): DeviceStats {
-    const { ifindex, mac, mtu, up, txDropped, rxDropped } = this;
-    return { ifindex, mac, mtu, up, txDropped, rxDropped };
+    const { ifindex, mac, alias, mtu, up, txDropped, rxDropped } = this;
+    return { ifindex, mac, alias, mtu, up, txDropped, rxDropped };
   }
 }

@@ -192,7 +192,7 @@ export class MemoryLink implements Contract.Link {
   }
 
   findTap(mac: string, ifname: string, netnsFd?: number): string | undefined {
-    const fits = (d: MemoryDevice): boolean => !d.gone && d.netnsFd === netnsFd && d.mac === mac;
+    const fits = (d: MemoryDevice): boolean => !d.gone && d.netnsFd === netnsFd && (d.mac === mac || d.alias === mac);
     const all = [...this.#devices].filter(fits);
     return (all.find((d) => d.name === ifname) ?? all[0])?.name;
   }
@@ -354,7 +354,8 @@ export class MemoryLink implements Contract.Link {
     if (injected !== undefined) return injected;
     if (!this.#up || !this.#sourceOf(socket)) return -(ERRNO.ENETUNREACH as number);
     const headers = socket.family === 4 ? 28 : 48;
-    return !this.#fragmentation && length + headers > this.#interface.mtu ? -(ERRNO.EMSGSIZE as number) : undefined;
+    const mayCut = this.#fragmentation && !socket.dontFragment;
+    return !mayCut && length + headers > this.#interface.mtu ? -(ERRNO.EMSGSIZE as number) : undefined;
   }
 
   /** UdpSocket.send(). */

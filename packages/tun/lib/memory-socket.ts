@@ -27,6 +27,8 @@ export class MemorySocket {
   readonly reusePort: boolean;
   /** Whether datagrams bring the address that they were sent to. */
   readonly packetInfo: boolean;
+  /** What is longer than the interface's MTU is refused. */
+  readonly dontFragment: boolean;
   readonly gro: boolean;
   readonly receiveBuffer: number;
   readonly sendBuffer: number;
@@ -44,6 +46,7 @@ export class MemorySocket {
     this.port = port;
     this.reusePort = spec.reusePort ?? false;
     this.packetInfo = spec.packetInfo ?? false;
+    this.dontFragment = spec.dontFragment ?? false;
     this.gro = gro;
     this.receiveBuffer = spec.receiveBuffer ?? BUFFER_DEFAULT;
     this.sendBuffer = spec.sendBuffer ?? BUFFER_DEFAULT;

@@ -26,6 +26,7 @@ export const IFLA = {
   MTU: 4,
   TXQLEN: 13,
   LINKINFO: 18,
+  IFALIAS: 20,
   STATS64: 23,
   NET_NS_FD: 28,
   GSO_MAX_SIZE: 41,
@@ -145,6 +146,8 @@ export interface LinkFacts {
   readonly name: string;
   readonly flags: number;
   readonly mac: Buffer;
+  /** Empty for none. */
+  readonly alias: string;
   /** Driver, as `tun` or `veth`; empty for devices without one. */
   readonly kind: string;
   readonly mtu: number;
@@ -168,12 +171,13 @@ function linkFacts(message: Message | undefined): LinkFacts {
   const stats = attributes.get(IFLA.STATS64);
   const stat = (offset: number): number =>
     stats && stats.length >= offset + 8 ? Number(stats.readBigUInt64LE(offset)) : 0;
-  const text = attributes.get(IFLA.IFNAME)?.toString("latin1") ?? "";
+  const text = (type: number): string => (attributes.get(type)?.toString("latin1") ?? "").replace(/\0.*$/s, "");
   return {
     index: message?.head.readInt32LE(4) ?? 0,
-    name: text.replace(/\0.*$/s, ""),
+    name: text(IFLA.IFNAME),
     flags: message?.head.readUInt32LE(8) ?? 0,
     mac: attributes.get(IFLA.ADDRESS) ?? Buffer.alloc(6),
+    alias: text(IFLA.IFALIAS),
     kind: kindOf(attributes.get(IFLA.LINKINFO)),
     mtu: attributes.get(IFLA.MTU)?.readUInt32LE(0) ?? 0,
     rxDropped: stat(STATS_RX_DROPPED),

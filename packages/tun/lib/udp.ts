@@ -105,6 +105,7 @@ export function openUdp(spec: OpenUdp, features: UdpFeatures): UdpSocket {
     (spec.reusePort ? UDP_FLAG.REUSE_PORT : 0) |
     (spec.gro && features.gro ? UDP_FLAG.GRO : 0) |
     (spec.packetInfo ? UDP_FLAG.PACKET_INFO : 0) |
+    (spec.dontFragment ? UDP_FLAG.DONT_FRAGMENT : 0) |
     (features.bufferForce ? UDP_FLAG.FORCE : 0);
   const open = (port: number): UdpSocket => {
     const opened = attempt(

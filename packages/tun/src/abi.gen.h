@@ -10,7 +10,7 @@
 #endif
 
 /* identity of this table */
-#define WEFT_ABI_HASH 0x81345b2u
+#define WEFT_ABI_HASH 0x47118d37u
 /* Header.magic */
 #define WEFT_MAGIC 0x54464557u
 /* octet of the first region table entry */
@@ -35,6 +35,10 @@
 #define WEFT_FDB_CELLS 0x3u
 /* entries in one 128-octet neighbour bucket */
 #define WEFT_NEIGHBOUR_CELLS 0x3u
+/* conversations in one bucket */
+#define WEFT_TALK_CELLS 0x4u
+/* after this time without a frame a conversation is forgotten */
+#define WEFT_TALK_AGE_MS 0x927c0u
 /* header areas of one worker: headers made by the switch, sent in front of payload that stays in its slot */
 #define WEFT_HEADERS_MAX 0x800u
 /* octets of one of them: VXLAN, Ethernet with tags, IP with options, TCP with options */
@@ -63,6 +67,14 @@
 #define WEFT_PREFIXES_PER_PEER 0x8u
 /* a peer's need of a session, or its new address, is told of at most once in this time */
 #define WEFT_PEER_QUIET_MS 0x64u
+/* hop limit of a sealed message that others relay */
+#define WEFT_HOP_LIMIT 0x8u
+/* octets of a probe's payload that the main thread gets */
+#define WEFT_PROBE_LEN 0x80u
+/* probes of one peer in a tick that are handed on */
+#define WEFT_PROBES_PER_TICK 0x40u
+/* too-big answers in a tick that one port gets */
+#define WEFT_TOO_BIG_PER_TICK 0x64u
 /* REJECT_AFTER_TIME: an older key neither seals nor opens (WireGuard paper §6.1) */
 #define WEFT_KEY_AGE_MS 0x2bf20u
 /* words of 64 counters in the ring of a replay window: twice the 8,192 that may come late */
@@ -119,6 +131,18 @@
 #define WEFT_ROUTE_PEER4 0x8u
 /* allowed IPv6 prefix → WireGuard peer */
 #define WEFT_ROUTE_PEER6 0x9u
+/* IP address of a network → the MAC that has it */
+#define WEFT_ROUTE_BINDING 0xau
+/* address of a layer-3 port of a network → that port, which the switch answers for */
+#define WEFT_ROUTE_OWN 0xbu
+/* IPv4 prefix in the routes of a layer-3 port (in the network's place) → HOP << 8 | length */
+#define WEFT_ROUTE_HOP4 0xcu
+/* IPv6 prefix in them */
+#define WEFT_ROUTE_HOP6 0xdu
+/* to the destination itself */
+#define WEFT_HOP_ON_LINK 0x1u
+/* to the port's gateway of that family */
+#define WEFT_HOP_GATEWAY 0x2u
 /* nothing: it ended with a short piece, or something of its flow went past it */
 #define WEFT_JOIN_CLOSED 0x0u
 /* more; its first frame's checksum has not been looked at */
@@ -167,6 +191,8 @@
 #define WEFT_KEY_RETIRING 0x3u
 /* under load and without a right mac2: deserves a cookie and no work */
 #define WEFT_PUNT_LOAD 0x1u
+/* a probe of a peer, authenticated */
+#define WEFT_PUNT_PROBE 0x2u
 /* the datagram was longer than the slot (MSG_TRUNC) */
 #define WEFT_RX_TRUNCATED 0x1u
 /* a TCP super-frame may be written to a port */
@@ -193,6 +219,8 @@
 #define WEFT_PORT_UP 0x2u
 /* the TUN device of the tunnel addresses: IP packets, and no network */
 #define WEFT_PORT_L3 0x4u
+/* the TUN device of a container: IP packets, whose Ethernet header the switch makes and takes away */
+#define WEFT_PORT_ROUTED 0x8u
 /* the record is in use */
 #define WEFT_VTEP_USED 0x1u
 /* the address lies inside the tunnel: what goes there is sealed, or dropped */
@@ -301,13 +329,27 @@
 #define WEFT_DROP_TUNNEL_PROTOCOL 0x2eu
 /* from the host to a WireGuard peer, but VXLAN, which only the switch sends, or WireGuard's own message going round */
 #define WEFT_DROP_TUNNEL_OWN 0x2fu
+/* from or to the network's gateway through a tunnel, or to a gateway that is not here: it is every host's own */
+#define WEFT_DROP_GATEWAY_LEAK 0x30u
+/* from or for a layer-3 port, but no untagged IP packet */
+#define WEFT_DROP_L3_NOT_IP 0x31u
+/* from a layer-3 port to a next hop whose MAC is not known yet (it is asked for) */
+#define WEFT_DROP_NO_NEIGHBOUR 0x32u
+/* longer than the path to the WireGuard peer carries: the sender was told, if it is IP */
+#define WEFT_DROP_PATH_MTU 0x33u
+/* to be relayed, but its hop limit is used up */
+#define WEFT_DROP_HOP_LIMIT 0x34u
+/* to be relayed to the peer that it came from */
+#define WEFT_DROP_RELAY_LOOP 0x35u
+/* more probes of a WireGuard peer than are handed on */
+#define WEFT_DROP_PROBE_RATE 0x36u
 /* frames read from ports */
 #define WEFT_COUNT_IN_EGRESS 0x0u
 /* further copies made when flooding them */
 #define WEFT_COUNT_MADE_EGRESS 0x1u
 /* frames taken by the kernel from egress */
 #define WEFT_COUNT_OUT_EGRESS 0x2u
-/* frames answered by the switch itself */
+/* frames that the switch itself was meant to get: answered, or read for what they tell */
 #define WEFT_COUNT_CONSUMED_EGRESS 0x3u
 /* frames that went into another by coalescing */
 #define WEFT_COUNT_MERGED_EGRESS 0x4u
@@ -317,7 +359,7 @@
 #define WEFT_COUNT_MADE_INGRESS 0x6u
 /* frames taken by the kernel from ingress */
 #define WEFT_COUNT_OUT_INGRESS 0x7u
-/* datagrams answered by the switch itself */
+/* the same for datagrams */
 #define WEFT_COUNT_CONSUMED_INGRESS 0x8u
 /* datagrams that went into another by coalescing */
 #define WEFT_COUNT_MERGED_INGRESS 0x9u
@@ -351,34 +393,48 @@
 #define WEFT_COUNT_SEALED 0x17u
 /* WireGuard data messages opened */
 #define WEFT_COUNT_OPENED 0x18u
+/* sealed messages of WireGuard peers handed on to others */
+#define WEFT_COUNT_RELAYED_PACKETS 0x19u
+/* octets of them */
+#define WEFT_COUNT_RELAYED_BYTES 0x1au
+/* probes of WireGuard peers handed to the control plane */
+#define WEFT_COUNT_PROBES 0x1bu
+/* ICMP and ICMPv6 messages that told a container how long a packet may be */
+#define WEFT_COUNT_TOO_BIG_ANSWERS 0x1cu
 /* frames that a prefix route kept from being flooded */
-#define WEFT_COUNT_PREFIX_EGRESS 0x19u
+#define WEFT_COUNT_PREFIX_EGRESS 0x1du
+/* ARP requests answered by the switch */
+#define WEFT_COUNT_ARP_ANSWERED 0x1eu
+/* neighbour solicitations answered by the switch */
+#define WEFT_COUNT_ND_ANSWERED 0x1fu
+/* ARP requests and neighbour solicitations made for layer-3 ports */
+#define WEFT_COUNT_NEIGHBOUR_ASKED 0x20u
 /* frames in all egress batches */
-#define WEFT_COUNT_BATCH_SUM_EGRESS 0x1au
+#define WEFT_COUNT_BATCH_SUM_EGRESS 0x21u
 /* receive buffers in all ingress batches (one holds many datagrams after UDP_GRO) */
-#define WEFT_COUNT_BATCH_SUM_INGRESS 0x1bu
+#define WEFT_COUNT_BATCH_SUM_INGRESS 0x22u
 /* nanoseconds spent between two polls that brought frames */
-#define WEFT_COUNT_LOOP_NS 0x1cu
+#define WEFT_COUNT_LOOP_NS 0x23u
 /* loops that had work */
-#define WEFT_COUNT_LOOPS 0x1du
+#define WEFT_COUNT_LOOPS 0x24u
 /* epoll_wait calls */
-#define WEFT_COUNT_SYS_POLL 0x1eu
+#define WEFT_COUNT_SYS_POLL 0x25u
 /* TAP read calls */
-#define WEFT_COUNT_SYS_READ 0x1fu
+#define WEFT_COUNT_SYS_READ 0x26u
 /* TAP writev calls */
-#define WEFT_COUNT_SYS_WRITEV 0x20u
+#define WEFT_COUNT_SYS_WRITEV 0x27u
 /* recvmmsg calls */
-#define WEFT_COUNT_SYS_RECVMMSG 0x21u
+#define WEFT_COUNT_SYS_RECVMMSG 0x28u
 /* sendmmsg calls */
-#define WEFT_COUNT_SYS_SENDMMSG 0x22u
+#define WEFT_COUNT_SYS_SENDMMSG 0x29u
 /* first drop cell; cell = DROP_BASE + reason * 2 + plane */
-#define WEFT_DROP_BASE 0x23u
+#define WEFT_DROP_BASE 0x2au
 /* first cell of the batch histogram */
-#define WEFT_BATCH_BASE 0x83u
+#define WEFT_BATCH_BASE 0x98u
 /* first cell of the loop time histogram */
-#define WEFT_LOOP_BASE 0x95u
+#define WEFT_LOOP_BASE 0xaau
 /* u64 cells of a worker's counter block */
-#define WEFT_COUNTER_CELLS 0xa8u
+#define WEFT_COUNTER_CELLS 0xc0u
 #define WEFT_REGION_WORKER 0u
 #define WEFT_REGION_NETWORKS 1u
 #define WEFT_REGION_PORTS 2u
@@ -396,18 +452,19 @@
 #define WEFT_REGION_NETWORK_COUNTERS 14u
 #define WEFT_REGION_PEER_LIVE 15u
 #define WEFT_REGION_PEER_COUNTERS 16u
-#define WEFT_REGION_PUNTS 17u
-#define WEFT_REGION_EVENTS 18u
-#define WEFT_REGION_RX_DESCS 19u
-#define WEFT_REGION_TX_OPS 20u
-#define WEFT_REGION_IOVS 21u
-#define WEFT_REGION_HEADERS 22u
-#define WEFT_REGION_ITEM_HEADS 23u
-#define WEFT_REGION_ITEMS 24u
-#define WEFT_REGION_AEADS 25u
-#define WEFT_REGION_BLAKE2S 26u
-#define WEFT_REGION_SEALED 27u
-#define WEFT_REGION_SLOTS 28u
+#define WEFT_REGION_TALKS 17u
+#define WEFT_REGION_PUNTS 18u
+#define WEFT_REGION_EVENTS 19u
+#define WEFT_REGION_RX_DESCS 20u
+#define WEFT_REGION_TX_OPS 21u
+#define WEFT_REGION_IOVS 22u
+#define WEFT_REGION_HEADERS 23u
+#define WEFT_REGION_ITEM_HEADS 24u
+#define WEFT_REGION_ITEMS 25u
+#define WEFT_REGION_AEADS 26u
+#define WEFT_REGION_BLAKE2S 27u
+#define WEFT_REGION_SEALED 28u
+#define WEFT_REGION_SLOTS 29u
 
 /* Octet 0 of the memory. Written once at start, except generation. */
 struct weft_header {
@@ -513,8 +570,17 @@ struct weft_worker {
     uint32_t punt_tail;
     uint32_t attention;
     uint8_t tunnel_source[16];
+    uint32_t talks;
+    uint32_t talk_bucket;
+    uint32_t last_sent;
+    uint32_t last_received;
+    uint64_t last_hop_hi;
+    uint64_t last_hop_lo;
+    uint64_t last_hop_mac;
+    uint32_t last_hop_port;
+    uint32_t pad;
 };
-_Static_assert(sizeof(struct weft_worker) == 216, "Worker");
+_Static_assert(sizeof(struct weft_worker) == 264, "Worker");
 _Static_assert(offsetof(struct weft_worker, generation) == 0, "Worker.generation");
 _Static_assert(offsetof(struct weft_worker, index) == 4, "Worker.index");
 _Static_assert(offsetof(struct weft_worker, tx_count) == 8, "Worker.txCount");
@@ -565,6 +631,15 @@ _Static_assert(offsetof(struct weft_worker, punt_head) == 188, "Worker.puntHead"
 _Static_assert(offsetof(struct weft_worker, punt_tail) == 192, "Worker.puntTail");
 _Static_assert(offsetof(struct weft_worker, attention) == 196, "Worker.attention");
 _Static_assert(offsetof(struct weft_worker, tunnel_source) == 200, "Worker.tunnelSource");
+_Static_assert(offsetof(struct weft_worker, talks) == 216, "Worker.talks");
+_Static_assert(offsetof(struct weft_worker, talk_bucket) == 220, "Worker.talkBucket");
+_Static_assert(offsetof(struct weft_worker, last_sent) == 224, "Worker.lastSent");
+_Static_assert(offsetof(struct weft_worker, last_received) == 228, "Worker.lastReceived");
+_Static_assert(offsetof(struct weft_worker, last_hop_hi) == 232, "Worker.lastHopHi");
+_Static_assert(offsetof(struct weft_worker, last_hop_lo) == 240, "Worker.lastHopLo");
+_Static_assert(offsetof(struct weft_worker, last_hop_mac) == 248, "Worker.lastHopMac");
+_Static_assert(offsetof(struct weft_worker, last_hop_port) == 256, "Worker.lastHopPort");
+_Static_assert(offsetof(struct weft_worker, pad) == 260, "Worker.pad");
 
 /* One received frame or datagram. The first 40 octets are written by the addon, the rest by parse(). */
 struct weft_rx_desc {
@@ -749,7 +824,9 @@ struct weft_network {
     uint64_t v6lens1;
     uint64_t v6lens2;
     uint32_t fanout;
-    uint8_t pad1[52];
+    uint32_t gateway_port;
+    uint64_t gateway;
+    uint8_t pad1[40];
 };
 _Static_assert(sizeof(struct weft_network) == 128, "Network");
 _Static_assert(offsetof(struct weft_network, flags) == 0, "Network.flags");
@@ -767,7 +844,9 @@ _Static_assert(offsetof(struct weft_network, v6lens0) == 48, "Network.v6Lens0");
 _Static_assert(offsetof(struct weft_network, v6lens1) == 56, "Network.v6Lens1");
 _Static_assert(offsetof(struct weft_network, v6lens2) == 64, "Network.v6Lens2");
 _Static_assert(offsetof(struct weft_network, fanout) == 72, "Network.fanout");
-_Static_assert(offsetof(struct weft_network, pad1) == 76, "Network.pad1");
+_Static_assert(offsetof(struct weft_network, gateway_port) == 76, "Network.gatewayPort");
+_Static_assert(offsetof(struct weft_network, gateway) == 80, "Network.gateway");
+_Static_assert(offsetof(struct weft_network, pad1) == 88, "Network.pad1");
 
 /* A local port. Double-buffered; written by the main thread. */
 struct weft_port {
@@ -778,9 +857,15 @@ struct weft_port {
     uint32_t identity;
     uint64_t mac;
     uint32_t mtu;
-    uint8_t pad[36];
+    uint32_t gateway4;
+    uint64_t v4lens;
+    uint64_t v6lens0;
+    uint64_t v6lens1;
+    uint64_t v6lens2;
+    uint8_t gateway6[16];
+    uint8_t pad[48];
 };
-_Static_assert(sizeof(struct weft_port) == 64, "Port");
+_Static_assert(sizeof(struct weft_port) == 128, "Port");
 _Static_assert(offsetof(struct weft_port, flags) == 0, "Port.flags");
 _Static_assert(offsetof(struct weft_port, network) == 4, "Port.network");
 _Static_assert(offsetof(struct weft_port, generation) == 6, "Port.generation");
@@ -788,7 +873,13 @@ _Static_assert(offsetof(struct weft_port, next) == 8, "Port.next");
 _Static_assert(offsetof(struct weft_port, identity) == 12, "Port.identity");
 _Static_assert(offsetof(struct weft_port, mac) == 16, "Port.mac");
 _Static_assert(offsetof(struct weft_port, mtu) == 24, "Port.mtu");
-_Static_assert(offsetof(struct weft_port, pad) == 28, "Port.pad");
+_Static_assert(offsetof(struct weft_port, gateway4) == 28, "Port.gateway4");
+_Static_assert(offsetof(struct weft_port, v4lens) == 32, "Port.v4Lens");
+_Static_assert(offsetof(struct weft_port, v6lens0) == 40, "Port.v6Lens0");
+_Static_assert(offsetof(struct weft_port, v6lens1) == 48, "Port.v6Lens1");
+_Static_assert(offsetof(struct weft_port, v6lens2) == 56, "Port.v6Lens2");
+_Static_assert(offsetof(struct weft_port, gateway6) == 64, "Port.gateway6");
+_Static_assert(offsetof(struct weft_port, pad) == 80, "Port.pad");
 
 /* A VTEP of one network. Double-buffered; written by the main thread. */
 struct weft_vtep {
@@ -893,13 +984,43 @@ struct weft_port_live {
     uint32_t macs;
     uint32_t bum_tokens;
     uint32_t bum_stamp_ms;
-    uint32_t pad;
+    uint32_t too_big;
 };
 _Static_assert(sizeof(struct weft_port_live) == 16, "PortLive");
 _Static_assert(offsetof(struct weft_port_live, macs) == 0, "PortLive.macs");
 _Static_assert(offsetof(struct weft_port_live, bum_tokens) == 4, "PortLive.bumTokens");
 _Static_assert(offsetof(struct weft_port_live, bum_stamp_ms) == 8, "PortLive.bumStampMs");
-_Static_assert(offsetof(struct weft_port_live, pad) == 12, "PortLive.pad");
+_Static_assert(offsetof(struct weft_port_live, too_big) == 12, "PortLive.tooBig");
+
+/* A conversation as a local port sees it. Octets of Ethernet frames. */
+struct weft_talk {
+    uint64_t local;
+    uint64_t remote;
+    uint64_t rx_packets;
+    uint64_t rx_bytes;
+    uint64_t tx_packets;
+    uint64_t tx_bytes;
+    uint32_t seen_ms;
+    uint32_t version;
+    uint64_t pad;
+};
+_Static_assert(sizeof(struct weft_talk) == 64, "Talk");
+_Static_assert(offsetof(struct weft_talk, local) == 0, "Talk.local");
+_Static_assert(offsetof(struct weft_talk, remote) == 8, "Talk.remote");
+_Static_assert(offsetof(struct weft_talk, rx_packets) == 16, "Talk.rxPackets");
+_Static_assert(offsetof(struct weft_talk, rx_bytes) == 24, "Talk.rxBytes");
+_Static_assert(offsetof(struct weft_talk, tx_packets) == 32, "Talk.txPackets");
+_Static_assert(offsetof(struct weft_talk, tx_bytes) == 40, "Talk.txBytes");
+_Static_assert(offsetof(struct weft_talk, seen_ms) == 48, "Talk.seenMs");
+_Static_assert(offsetof(struct weft_talk, version) == 52, "Talk.version");
+_Static_assert(offsetof(struct weft_talk, pad) == 56, "Talk.pad");
+
+/* TALK_CELLS conversations. */
+struct weft_talk_bucket {
+    uint8_t cells[256];
+};
+_Static_assert(sizeof(struct weft_talk_bucket) == 256, "TalkBucket");
+_Static_assert(offsetof(struct weft_talk_bucket, cells) == 0, "TalkBucket.cells");
 
 /* One event for the main thread. */
 struct weft_event {
@@ -1029,8 +1150,10 @@ struct weft_tunnel {
     uint64_t v6lens0;
     uint64_t v6lens1;
     uint64_t v6lens2;
+    uint32_t probe_port;
+    uint32_t least_mtu;
 };
-_Static_assert(sizeof(struct weft_tunnel) == 152, "Tunnel");
+_Static_assert(sizeof(struct weft_tunnel) == 160, "Tunnel");
 _Static_assert(offsetof(struct weft_tunnel, is_on) == 0, "Tunnel.isOn");
 _Static_assert(offsetof(struct weft_tunnel, device) == 4, "Tunnel.device");
 _Static_assert(offsetof(struct weft_tunnel, vxlan_port) == 8, "Tunnel.vxlanPort");
@@ -1044,10 +1167,13 @@ _Static_assert(offsetof(struct weft_tunnel, v4lens) == 120, "Tunnel.v4Lens");
 _Static_assert(offsetof(struct weft_tunnel, v6lens0) == 128, "Tunnel.v6Lens0");
 _Static_assert(offsetof(struct weft_tunnel, v6lens1) == 136, "Tunnel.v6Lens1");
 _Static_assert(offsetof(struct weft_tunnel, v6lens2) == 144, "Tunnel.v6Lens2");
+_Static_assert(offsetof(struct weft_tunnel, probe_port) == 152, "Tunnel.probePort");
+_Static_assert(offsetof(struct weft_tunnel, least_mtu) == 156, "Tunnel.leastMtu");
 
 /* A WireGuard peer. Double-buffered; written by the main thread. */
 struct weft_peer {
-    uint32_t flags;
+    uint16_t flags;
+    uint16_t via;
     uint32_t send_key;
     uint16_t port;
     uint8_t family;
@@ -1055,10 +1181,11 @@ struct weft_peer {
     uint32_t mtu;
     uint8_t addr[16];
     uint8_t local[16];
-    uint8_t pad1[16];
+    uint8_t tunnel_addr[16];
 };
 _Static_assert(sizeof(struct weft_peer) == 64, "Peer");
 _Static_assert(offsetof(struct weft_peer, flags) == 0, "Peer.flags");
+_Static_assert(offsetof(struct weft_peer, via) == 2, "Peer.via");
 _Static_assert(offsetof(struct weft_peer, send_key) == 4, "Peer.sendKey");
 _Static_assert(offsetof(struct weft_peer, port) == 8, "Peer.port");
 _Static_assert(offsetof(struct weft_peer, family) == 10, "Peer.family");
@@ -1066,7 +1193,7 @@ _Static_assert(offsetof(struct weft_peer, pad0) == 11, "Peer.pad0");
 _Static_assert(offsetof(struct weft_peer, mtu) == 12, "Peer.mtu");
 _Static_assert(offsetof(struct weft_peer, addr) == 16, "Peer.addr");
 _Static_assert(offsetof(struct weft_peer, local) == 32, "Peer.local");
-_Static_assert(offsetof(struct weft_peer, pad1) == 48, "Peer.pad1");
+_Static_assert(offsetof(struct weft_peer, tunnel_addr) == 48, "Peer.tunnelAddr");
 
 /* The two keys of a session. Written by the main thread while state is FREE or HANDSHAKE, then by workers as said. */
 struct weft_key {
@@ -1105,14 +1232,18 @@ struct weft_peer_live {
     uint32_t received_data_ms;
     uint32_t asked_ms;
     uint32_t roamed_ms;
+    uint32_t probe_tick;
+    uint32_t probe_count;
 };
-_Static_assert(sizeof(struct weft_peer_live) == 24, "PeerLive");
+_Static_assert(sizeof(struct weft_peer_live) == 32, "PeerLive");
 _Static_assert(offsetof(struct weft_peer_live, sent_ms) == 0, "PeerLive.sentMs");
 _Static_assert(offsetof(struct weft_peer_live, sent_data_ms) == 4, "PeerLive.sentDataMs");
 _Static_assert(offsetof(struct weft_peer_live, received_ms) == 8, "PeerLive.receivedMs");
 _Static_assert(offsetof(struct weft_peer_live, received_data_ms) == 12, "PeerLive.receivedDataMs");
 _Static_assert(offsetof(struct weft_peer_live, asked_ms) == 16, "PeerLive.askedMs");
 _Static_assert(offsetof(struct weft_peer_live, roamed_ms) == 20, "PeerLive.roamedMs");
+_Static_assert(offsetof(struct weft_peer_live, probe_tick) == 24, "PeerLive.probeTick");
+_Static_assert(offsetof(struct weft_peer_live, probe_count) == 28, "PeerLive.probeCount");
 
 /* Traffic of a WireGuard peer, one block per worker. Data messages; octets of UDP payload, as `wg show` counts. */
 struct weft_peer_counters {
@@ -1127,7 +1258,7 @@ _Static_assert(offsetof(struct weft_peer_counters, rx_bytes) == 8, "PeerCounters
 _Static_assert(offsetof(struct weft_peer_counters, tx_packets) == 16, "PeerCounters.txPackets");
 _Static_assert(offsetof(struct weft_peer_counters, tx_bytes) == 24, "PeerCounters.txBytes");
 
-/* A handshake message for the main thread. */
+/* A handshake message, or a probe, for the main thread. */
 struct weft_punt {
     uint32_t len;
     uint32_t flags;
@@ -1135,15 +1266,23 @@ struct weft_punt {
     uint32_t port;
     uint8_t addr[16];
     uint8_t local[16];
+    uint32_t peer;
+    uint32_t via;
+    uint32_t total;
+    uint32_t pad;
     uint8_t message[152];
 };
-_Static_assert(sizeof(struct weft_punt) == 200, "Punt");
+_Static_assert(sizeof(struct weft_punt) == 216, "Punt");
 _Static_assert(offsetof(struct weft_punt, len) == 0, "Punt.len");
 _Static_assert(offsetof(struct weft_punt, flags) == 4, "Punt.flags");
 _Static_assert(offsetof(struct weft_punt, source) == 8, "Punt.source");
 _Static_assert(offsetof(struct weft_punt, port) == 12, "Punt.port");
 _Static_assert(offsetof(struct weft_punt, addr) == 16, "Punt.addr");
 _Static_assert(offsetof(struct weft_punt, local) == 32, "Punt.local");
-_Static_assert(offsetof(struct weft_punt, message) == 48, "Punt.message");
+_Static_assert(offsetof(struct weft_punt, peer) == 48, "Punt.peer");
+_Static_assert(offsetof(struct weft_punt, via) == 52, "Punt.via");
+_Static_assert(offsetof(struct weft_punt, total) == 56, "Punt.total");
+_Static_assert(offsetof(struct weft_punt, pad) == 60, "Punt.pad");
+_Static_assert(offsetof(struct weft_punt, message) == 64, "Punt.message");
 
 #endif

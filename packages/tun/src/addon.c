@@ -17,6 +17,7 @@
 #include "netns.h"
 #include "probe.h"
 #include "process.h"
+#include "service.h"
 #include "tap.h"
 #include "udp.h"
 
@@ -146,6 +147,7 @@ static napi_value netlink_request_js(napi_env env, napi_callback_info info)
 #define UDP_FLAG_GRO 2
 #define UDP_FLAG_FORCE 4
 #define UDP_FLAG_PACKET_INFO 8
+#define UDP_FLAG_DONT_FRAGMENT 16
 
 /* udpOpen(family, address, port, flags, receiveBuffer, sendBuffer) → { fd, port, receiveBuffer, sendBuffer, gro } */
 static napi_value udp_open_js(napi_env env, napi_callback_info info)
@@ -170,6 +172,7 @@ static napi_value udp_open_js(napi_env env, napi_callback_info info)
     spec.gro = flags & UDP_FLAG_GRO;
     spec.force_buffers = flags & UDP_FLAG_FORCE;
     spec.packet_info = flags & UDP_FLAG_PACKET_INFO;
+    spec.dont_fragment = flags & UDP_FLAG_DONT_FRAGMENT;
     fd = udp_open(&spec, &got, &syscall);
     if (fd < 0)
         return fail(env, syscall, -fd, NULL);
@@ -219,6 +222,30 @@ static napi_value udp_steer_wireguard_js(napi_env env, napi_callback_info info)
     if (!take_args(env, info, 2, args) || !as_i32(env, args[0], &fd) || !as_i32(env, args[1], &members))
         return NULL;
     return result(env, udp_steer_wireguard(fd, (uint32_t)members), "setsockopt(SO_ATTACH_REUSEPORT_CBPF)");
+}
+
+/* serviceOpen(netnsFd, family, stream, address, port, device: "" for any) → fd */
+static napi_value service_open_js(napi_env env, napi_callback_info info)
+{
+    napi_value args[6];
+    char address[TEXT_MAX], device[TEXT_MAX];
+    struct service_spec spec = { .family = AF_INET };
+    const char *syscall = "socket";
+    int32_t family, stream, port;
+    size_t len, device_len;
+    int fd;
+
+    if (!take_args(env, info, 6, args) || !as_i32(env, args[0], &spec.netns_fd) || !as_i32(env, args[1], &family) ||
+        !as_i32(env, args[2], &stream) || !as_text(env, args[3], address, &len) || !as_i32(env, args[4], &port) ||
+        !as_text(env, args[5], device, &device_len))
+        return NULL;
+    spec.family = family == 6 ? AF_INET6 : AF_INET;
+    spec.stream = stream != 0;
+    spec.address = address;
+    spec.port = (uint16_t)port;
+    spec.device = device_len > 0 ? device : NULL;
+    fd = service_open(&spec, &syscall);
+    return result(env, fd, syscall);
 }
 
 /* ---- process ---- */
@@ -353,6 +380,7 @@ NAPI_MODULE_INIT()
         { "udpDrops", udp_drops_js },
         { "udpSend", udp_send_js },
         { "udpSteerWireguard", udp_steer_wireguard_js },
+        { "serviceOpen", service_open_js },
         { "abstractLock", abstract_lock_js },
         { "fileLock", file_lock_js },
         { "unixSend", unix_send_js },

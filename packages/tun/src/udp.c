@@ -84,13 +84,14 @@ int udp_open(const struct udp_spec *spec, struct udp_info *info, const char **sy
     *syscall = "setsockopt";
     if (spec->family == AF_INET) {
         /* Not OMIT's neighbours: under WANT or DO one forged "fragmentation needed" breaks every UDP_SEGMENT send. */
-        if (set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT) != 0 ||
+        if (set(fd, IPPROTO_IP, IP_MTU_DISCOVER, spec->dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT) != 0 ||
             set(fd, IPPROTO_IP, IP_RECVTOS, 1) != 0 ||
             (spec->packet_info && set(fd, IPPROTO_IP, IP_PKTINFO, 1) != 0))
             goto fail;
     } else {
         if (set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) != 0 ||
-            set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT) != 0 ||
+            set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+                spec->dont_fragment ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_OMIT) != 0 ||
             set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) != 0 ||
             (spec->packet_info && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) != 0))
             goto fail;

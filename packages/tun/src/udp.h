@@ -23,6 +23,7 @@ struct udp_spec {
     uint16_t port;          /* host order; 0: any */
     bool reuse_port;
     bool gro;
+    bool dont_fragment;     /* never fragment, whatever the kernel believes of the path: IP_PMTUDISC_PROBE */
     bool packet_info;       /* tell the local address of each datagram: IP_PKTINFO, IPV6_RECVPKTINFO */
     bool force_buffers;     /* try SO_*BUFFORCE before SO_*BUF */
     int receive_buffer;     /* octets wanted; 0: leave the default */

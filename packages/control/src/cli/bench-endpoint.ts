@@ -1,7 +1,7 @@
 /** Where `weft bench serve` listens and `weft bench to` connects, as text. */
-import { isIP, isIPv6 } from "node:net";
+import { isIPv6 } from "node:net";
 import { InvalidArgumentError } from "commander";
-import { splitEndpoint } from "../config/formats.js";
+import { splitEndpoint, splitHost } from "../config/formats.js";
 import { DEFAULT_PORT } from "./bench-wire.js";
 
 export interface Endpoint {
@@ -23,13 +23,7 @@ export function listenEndpoint(text: string): Endpoint {
 
 /** The same, or a host's name with or without :PORT */
 export function hostEndpoint(text: string): Endpoint {
-  const found = splitEndpoint(text);
-  if (found && found.port !== 0) return { address: found.address, port: found.port ?? DEFAULT_PORT };
-  const [, name, port] = /^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?)(?::(\d{1,5}))?$/
-    .exec(text)
-    ?.filter((_, i) => i !== 2) ?? ["", "", ""];
-  const number = port === undefined ? DEFAULT_PORT : Number(port);
-  if (!name || isIP(name) !== 0 || number < 1 || number > 65_535)
-    throw new InvalidArgumentError("Allowed: HOST, HOST:PORT, ADDR, ADDR:PORT or [ADDR]:PORT.");
-  return { address: name, port: number };
+  const found = splitHost(text);
+  if (!found) throw new InvalidArgumentError("Allowed: HOST, HOST:PORT, ADDR, ADDR:PORT or [ADDR]:PORT.");
+  return { address: found.host, port: found.port ?? DEFAULT_PORT };
 }

@@ -16,7 +16,8 @@
  */
 import type { Socket } from "node:net";
 
-export const DEFAULT_PORT = 6783;
+/** Another one than those of a daemon on the same machine: 6782 for metrics, 6783 for control links. `npm run bench -- serve` has 6785 and 6786. */
+export const DEFAULT_PORT = 6784;
 export const CHUNK = 256 * 1024;
 /** Seconds of a stream before its window begins: TCP opens its own window meanwhile. */
 export const WARM = 0.5;
@@ -24,7 +25,6 @@ export const SECONDS_MAX = 60;
 export const LINE_MAX = 512;
 export const TOKEN = 8;
 export const DATAGRAM_MIN = TOKEN + 8;
-export const DATAGRAM_MAX = 1472;
 /** Kinds of datagrams. */
 export const COUNT = 0;
 export const ECHO = 1;

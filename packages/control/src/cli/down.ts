@@ -1,18 +1,28 @@
 /** `weft down` */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { codeOf, messageOf, WeftError } from "../errors.js";
+import { codeOf } from "../errors.js";
+import { listens } from "../listens.js";
 import { call } from "./client.js";
 
 export async function down(socket: string, stateDir: string): Promise<void> {
-  const { pid, detached } = await call<{ pid: number; detached: number }>(socket, "POST", "/v1/down", {}).catch(
-    (error: unknown) => {
-      throw parked(error, stateDir) ?? error;
-    },
-  );
-  // The answer comes when everything is detached; what is left is the process itself.
-  for (let tries = 0; tries < 100 && alive(pid); tries++) await new Promise((resolve) => setTimeout(resolve, 20));
-  process.stdout.write(`detached ${detached === 1 ? "1 port" : `${detached} ports`}, stopped\n`);
+  try {
+    const { pid, detached } = await call<{ pid: number; detached: number }>(socket, "POST", "/v1/down", {});
+    // The answer comes when everything is detached; what is left is the process itself.
+    for (let tries = 0; tries < 100 && alive(pid); tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+    process.stdout.write(`detached ${portsText(detached)}, stopped\n`);
+  } catch (error) {
+    // One that hangs may come back to life, and has its devices open.
+    if (codeOf(error) !== "no_daemon" || (await listens(socket))) throw error;
+    const { removeLeftovers } = await import("../leftovers.js");
+    const { ports, hadGateway, problems } = await removeLeftovers(socket, stateDir);
+    if (ports === 0 && !hadGateway) throw error;
+    for (const problem of problems) process.stderr.write(`weft: ${problem}\n`);
+    const gateway = hadGateway ? "; gateways and rules of a killed one are removed" : "";
+    process.stdout.write(`no daemon ran: detached ${portsText(ports)} of ${stateDir}${gateway}\n`);
+  }
+}
+
+function portsText(count: number): string {
+  return count === 1 ? "1 port" : `${count} ports`;
 }
 
 function alive(pid: number): boolean {
@@ -21,23 +31,5 @@ function alive(pid: number): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-/** Without a daemon, containers may still have devices that only a daemon can remove: says how. */
-function parked(error: unknown, stateDir: string): WeftError | undefined {
-  if (codeOf(error) !== "no_daemon") return undefined;
-  try {
-    const state = JSON.parse(readFileSync(join(stateDir, "state.json"), "utf8")) as { ports?: unknown };
-    const count = Array.isArray(state.ports) ? state.ports.length : 0;
-    if (count === 0) return undefined;
-    const ports = count === 1 ? "1 port is" : `${count} ports are`;
-    return new WeftError(
-      "no_daemon",
-      `${messageOf(error)}. ${ports} parked in ${stateDir}: start \`weft up\` on it, then \`weft down\` removes them`,
-    );
-  } catch {
-    // Nothing is kept there, or not for us to read.
-    return undefined;
   }
 }

@@ -2,7 +2,7 @@
  * The command line: argv in, exit code out. 0 done, 1 failed, 2 wrong command line. What goes wrong is one message on
  * stderr that says what to do; never a stack.
  */
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { describe } from "../errors.js";
 import { buildProgram } from "./program.js";
 
@@ -31,8 +31,7 @@ export async function exitCodeOf(argv: readonly string[], complain: (text: strin
       return 1;
     }
     if (error.exitCode === 0) return 0;
-    const command = program.commands.find((c) => c.name() === argv[0])?.name();
-    const see = `see \`weft ${command ? `${command} ` : ""}--help\``;
+    const see = `see \`${[program.name(), ...commandWords(program, argv)].join(" ")} --help\``;
     // Commander prints the help itself where no command was given.
     if (error.code !== "commander.help") {
       complain(
@@ -44,4 +43,10 @@ export async function exitCodeOf(argv: readonly string[], complain: (text: strin
     }
     return 2;
   }
+}
+
+/** The leading words that name a command, or one of its own. */
+function commandWords({ commands }: Command, [word, ...more]: readonly string[]): string[] {
+  const command = commands.find((c) => c.name() === word);
+  return command ? [command.name(), ...commandWords(command, more)] : [];
 }

@@ -9,13 +9,20 @@ import type {
   Route,
   WireguardInfo,
 } from "../dataplane/types.js";
+import { WeftError } from "../errors.js";
 import { featuresText } from "../features.js";
 import { keylogText } from "../keylog.js";
+import type { ExposureInfo, MeshInfo, PathMode } from "../mesh-answers.js";
 import { refusedText } from "../refused.js";
 import { call } from "./client.js";
-import { peersText, wireguardLine } from "./peers.js";
-import type { ListingOptions, Topic } from "./program.js";
+import { meshDot } from "./dot.js";
+import { type ListingOptions, print } from "./options.js";
+import { wireguardLine } from "./peers.js";
+import * as about from "./status-mesh.js";
+import { type Answer, exposureText, shown } from "./status-mesh.js";
 import { type Cell, grouped, octets, span, table } from "./table.js";
+import type { Topic } from "./topics.js";
+import { when } from "./when.js";
 
 interface Status {
   readonly name: string;
@@ -30,6 +37,7 @@ interface Status {
     readonly underlay: readonly (DataplaneInfo["underlay"][number] & { readonly up: boolean })[];
   };
   readonly wireguard: WireguardInfo | null;
+  readonly mesh: MeshSummary | null;
   readonly parked: readonly {
     readonly id: string;
     readonly network: string;
@@ -40,6 +48,14 @@ interface Status {
   readonly networks: readonly NetworkInfo[];
   readonly ports: readonly PortInfo[];
   readonly counters: Counters;
+}
+
+interface MeshSummary {
+  readonly networkId: string;
+  readonly members: Readonly<Record<"alive" | "unreachable", number>>;
+  readonly paths: Readonly<Record<PathMode, number>>;
+  readonly containers: number;
+  readonly exposure: ExposureInfo;
 }
 
 interface Refused {
@@ -53,16 +69,16 @@ type RouteRow = Route & { readonly network: string };
 
 export async function status(
   what: Topic | undefined,
-  options: ListingOptions & { readonly network?: string },
+  options: ListingOptions & { readonly network?: string; readonly dot?: boolean },
 ): Promise<void> {
+  if (options.dot) {
+    if (what !== "mesh") throw new WeftError("invalid_input", "--dot: allowed with `weft status mesh` only");
+    print({}, undefined, meshDot(await call<MeshInfo>(options.socket, "GET", "/v1/mesh")));
+    return;
+  }
   const { data, text } =
     what === undefined ? await overview(options.socket) : await topics[what](options.socket, options.network);
-  process.stdout.write(`${options.json ? JSON.stringify(data, null, 2) : text}\n`);
-}
-
-interface Answer {
-  readonly data: unknown;
-  readonly text: string;
+  print(options, data, text);
 }
 
 async function overview(socket: string): Promise<Answer> {
@@ -81,6 +97,7 @@ function overviewText(s: Status): string {
       `${s.version}, ${s.name}, ${s.state} for ${span(s.uptimeSeconds)}, PID ${s.pid}, ${dp.workers} worker${dp.workers === 1 ? "" : "s"}`,
     ],
     ["underlay", `${underlay}, VXLAN on UDP ${dp.vxlanPort}`],
+    ...(s.mesh ? [["mesh", meshLine(s.mesh)] as [string, string]] : []),
     ...(wireguard ? [["wireguard", wireguardLine(wireguard)] as [string, string]] : []),
     ...(wireguard?.keylog ? [["WARNING", keylogText(wireguard.keylog)] as [string, string]] : []),
     ["metrics", s.metrics ?? "off"],
@@ -93,8 +110,18 @@ function overviewText(s: Status): string {
   const parts = [facts.map(([k, v]) => `${k.padEnd(9)} ${v}`).join("\n")];
   parts.push(s.networks.length === 0 ? "no network yet" : networksText(s.networks, counters));
   if (s.ports.length > 0) parts.push(portsText(s.ports));
+  if (s.mesh && Object.values(s.mesh.exposure).some((part) => part.length > 0))
+    parts.push(exposureText(s.mesh.exposure));
   parts.push(dropsText(counters, s.refused, false));
   return parts.join("\n\n");
+}
+
+function meshLine({ networkId, members, paths, containers }: MeshSummary): string {
+  const all = members.alive + members.unreachable;
+  const away = members.unreachable > 0 ? `, ${members.unreachable} UNREACHABLE` : "";
+  const none = paths.none > 0 ? `, ${paths.none} none (no traffic yet, or no way)` : "";
+  const ways = `${paths.direct} direct, ${paths.relayed} relayed${none}`;
+  return `${networkId}, ${all} member${all === 1 ? "" : "s"}${away}; paths: ${ways}; ${containers} container${containers === 1 ? "" : "s"} in all`;
 }
 
 function networksText(networks: readonly NetworkInfo[], counters: Counters): string {
@@ -167,20 +194,12 @@ function dropsText(counters: Counters, refused: readonly Refused[], all: boolean
       ]);
   }
   if (rows.length > 0) {
-    const hosts = refused.slice(0, all ? refused.length : 1).map((r) => `${when(r.at)} ${refusedText(r)}`);
+    const hosts = refused.slice(0, all ? refused.length : 1).map((r) => `${when(Date.parse(r.at))} ${refusedText(r)}`);
     const text = table(["DROPPED", "PLANE", "REASON", ""], rows);
     return hosts.length > 0 ? `${text}\n\n${hosts.join("\n")}` : text;
   }
   const { egress, ingress } = counters.law;
   return `no drops (${grouped(egress.in)} frames in from ports, ${grouped(ingress.in)} from the underlay)`;
-}
-
-function when(iso: string): string {
-  return `${iso.slice(0, 19).replace("T", " ")}Z`;
-}
-
-function shown(data: readonly unknown[], head: readonly string[], rows: readonly Cell[][], nothing: string): Answer {
-  return { data, text: rows.length === 0 ? nothing : table(head, rows) };
 }
 
 const only = (network: string | undefined) => (row: { readonly network: string }) =>
@@ -233,10 +252,13 @@ const topics: Readonly<Record<Topic, (socket: string, network: string | undefine
     const rows = data.map((r): Cell[] => [r.network, "mac" in r ? r.mac : r.prefix, r.via]);
     return shown(data, ["NETWORK", "MAC OR PREFIX", "VIA"], rows, "no routes");
   },
-  async peers(socket) {
-    const data = await call<WireguardInfo | null>(socket, "GET", "/v1/peers");
-    return { data, text: peersText(data, Date.now()) };
-  },
+  peers: about.peers,
+  mesh: about.mesh,
+  connections: about.connections,
+  containers: about.containers,
+  links: about.links,
+  ipam: about.ipam,
+  dns: about.dns,
   async drops(socket) {
     const { counters, refused } = await call<Status>(socket, "GET", "/v1/status");
     const { law, drops, kernelDrops } = counters;

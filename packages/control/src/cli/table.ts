@@ -4,7 +4,7 @@ export type Cell = string | number;
 
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const right = head.map((_, i) => rows.length > 0 && rows.every((r) => /^[\d.]+$/.test(String(r[i]))));
-  const lines = [head, ...rows].map((r) => r.map((cell) => (typeof cell === "number" ? grouped(cell) : cell)));
+  const lines = [head, ...rows].map((r) => r.map((cell) => (typeof cell === "number" ? grouped(cell) : plain(cell))));
   const width = head.map((_, i) => Math.max(...lines.map((l) => (l[i] ?? "").length)));
   return lines
     .map((l) =>
@@ -14,6 +14,11 @@ export function table(head: readonly string[], rows: readonly (readonly Cell[])[
         .trimEnd(),
     )
     .join("\n");
+}
+
+/** Names come from other hosts: what would move the cursor is shown as a question mark. */
+function plain(text: string): string {
+  return text.replace(/\p{C}/gu, "?");
 }
 
 /** 1234567 as 1,234,567. */

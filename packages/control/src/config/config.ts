@@ -17,6 +17,7 @@ import {
 } from "./defaults.js";
 import { splitEndpoint } from "./formats.js";
 import type { Keys } from "./key-files.js";
+import { hasMesh, type MeshConfig, meshConfig } from "./mesh.js";
 import type { ConfigFile, FileNetwork, WireguardSection } from "./schema.js";
 
 export interface Listen {
@@ -46,22 +47,26 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly limits: NonNullable<ConfigFile["limits"]>;
-  /** undefined: no WireGuard. */
+  /** undefined: the configuration is static. */
+  readonly mesh: MeshConfig | undefined;
+  /** Without a mesh; undefined: no WireGuard. */
   readonly wireguard: WireguardSpec | undefined;
   readonly networks: readonly ConfiguredNetwork[];
 }
 
 /**
- * @throws WeftError bad_config (rejects) when the file, or a key file that it names, cannot be used. Flags must have been
- *   checked by the caller.
+ * @param environment may have a token in WEFT_TOKEN
+ * @throws WeftError bad_config (rejects) when the file, or a key file that it names, cannot be used, or flags and file contradict
+ *   each other. Single flags must have been checked by the caller.
  */
-export async function resolveConfig(flags: UpFlags): Promise<Config> {
+export async function resolveConfig(flags: UpFlags, environment: NodeJS.ProcessEnv = process.env): Promise<Config> {
   // Loaded only where there is a file: YAML and schemas are half of the time until a restarted daemon forwards again.
   const { file, keys } =
     flags.config === undefined
       ? { file: {}, keys: undefined }
       : await (await import("./file.js")).loadConfigFile(flags.config, { ...flags, vteps: flags.vtep });
   const vteps = flags.vtep ?? [];
+  const isMesh = hasMesh(flags, file);
   const metrics = flags.metrics ?? file.metrics ?? DEFAULT_METRICS;
   return {
     name: flags.name ?? file.name ?? hostname(),
@@ -75,8 +80,9 @@ export async function resolveConfig(flags: UpFlags): Promise<Config> {
     logLevel: flags.logLevel ?? file.logLevel ?? "info",
     logFormat: flags.logFormat ?? file.logFormat ?? "pretty",
     limits: file.limits ?? {},
-    wireguard: wireguard(file, keys, flags.wireguardKeylog),
-    networks: (file.networks ?? []).map((n) => configured(n, vteps, file.wireguard !== undefined)),
+    mesh: isMesh ? meshConfig(flags, file, environment, beside(file, keys, flags.wireguardKeylog)) : undefined,
+    wireguard: isMesh ? undefined : wireguard(file, keys, flags.wireguardKeylog),
+    networks: (file.networks ?? []).map((n) => configured(n, vteps, isMesh || file.wireguard !== undefined)),
   };
 }
 
@@ -91,22 +97,43 @@ function wireguard(
   keys: Keys | undefined,
   keylog: string | undefined,
 ): WireguardSpec | undefined {
-  if (!section || !keys?.private) {
+  if (!section?.address || !keys?.private) {
     if (keylog === undefined) return undefined;
     throw new WeftError(
       "bad_config",
       "--wireguard-keylog: there is no wireguard section in a configuration file (--config)",
     );
   }
-  const { privateKeyFile: _, peers = [], ...rest } = section;
+  const { privateKeyFile: _, peers = [], address, ...rest } = section;
   return {
     ...rest,
+    address,
     privateKey: keys.private,
     listenPort: rest.listenPort ?? DEFAULT_LISTEN_PORT,
     peers: peers.map((peer, i) => peerSpec(peer, keys.preshared[i])),
-    // Twice: a file that is read again may exchange all of them, and the old ones go after the new ones have come.
-    peersMax: 2 * (limits?.peers ?? DEFAULT_PEERS),
+    peersMax: room(limits),
     ...(keylog === undefined ? {} : { keylog: resolve(keylog) }),
+  };
+}
+
+/** Twice: a file that is read again may exchange all of them, and the old ones go after the new ones have come. */
+function room(limits: ConfigFile["limits"]): number {
+  return 2 * (limits?.peers ?? DEFAULT_PEERS);
+}
+
+/** What the wireguard section of a file adds to a mesh. */
+function beside(
+  { wireguard: section, limits }: ConfigFile,
+  keys: Keys | undefined,
+  keylog: string | undefined,
+): MeshConfig["wireguard"] {
+  return {
+    address: section?.address ?? [],
+    peers: (section?.peers ?? []).map((peer, i) => peerSpec(peer, keys?.preshared[i])),
+    device: section?.device,
+    rekeyAfterMessages: section?.rekeyAfterMessages,
+    keylog: keylog === undefined ? undefined : resolve(keylog),
+    peersMax: room(limits),
   };
 }
 

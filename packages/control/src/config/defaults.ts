@@ -18,6 +18,18 @@ export interface UpFlags {
   readonly workers?: number;
   readonly ephemeral?: boolean;
   readonly wireguardKeylog?: string;
+  /** `HOST` or `HOST:PORT`. */
+  readonly join?: readonly string[];
+  readonly token?: string;
+  readonly tokenFile?: string;
+  /** `ADDR` or `ADDR:PORT`. */
+  readonly advertise?: readonly string[];
+  readonly port?: number;
+  readonly wireguardPort?: number;
+  readonly cidr?: readonly string[];
+  /** false: `--no-discovery`, `--no-mesh`. */
+  readonly discovery?: boolean;
+  readonly mesh?: boolean;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
 }
@@ -32,6 +44,8 @@ export const DEFAULT_METRICS = "127.0.0.1:6782";
 export const DEFAULT_STATE_DIR = "/var/lib/weft";
 export const DEFAULT_VXLAN_PORT = 4789;
 export const DEFAULT_LISTEN_PORT = 51_820;
+/** TCP port of control links. */
+export const DEFAULT_MESH_PORT = 6783;
 /** WireGuard peers. */
 export const DEFAULT_PEERS = 256;
 /** Learned MACs. */

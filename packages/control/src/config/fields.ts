@@ -2,12 +2,24 @@
  * Schemas of single values: addresses, names, numbers. Each has a description that reads well after "allowed:"; the
  * same schemas check the configuration file and the API and appear in the OpenAPI document.
  */
-import { Type } from "typebox";
-import Format from "typebox/format";
-import { Settings } from "typebox/system";
+
 import { isIfname } from "../dataplane/ifname.js";
+import { Format, Settings, Type } from "../typebox.js";
 import { LOG_LEVELS } from "./defaults.js";
-import { isAddress, isCidr, isEndpoint, isFileVia, isKey, isListen, isMac, isUnicast, isVtep } from "./formats.js";
+import {
+  isAddress,
+  isCidr,
+  isDnsName,
+  isEndpoint,
+  isFileVia,
+  isHost,
+  isKey,
+  isListen,
+  isMac,
+  isNetworkPrefix,
+  isUnicast,
+  isVtep,
+} from "./formats.js";
 
 // The default stops after 8 errors; a wrong file is reported whole.
 Settings.Set({ maxErrors: 1000 });
@@ -22,6 +34,9 @@ Format.Set("vtep", isVtep);
 Format.Set("listen", isListen);
 Format.Set("key", isKey);
 Format.Set("endpoint", isEndpoint);
+Format.Set("host", isHost);
+Format.Set("network-prefix", isNetworkPrefix);
+Format.Set("dns-name", isDnsName);
 
 export const Address = Type.String({
   format: "unicast",
@@ -50,6 +65,23 @@ export const PeerEndpoint = Type.String({
   format: "endpoint",
   description: "ADDR:PORT or [ADDR]:PORT of a host; names are not resolved",
 });
+export const Host = Type.String({
+  format: "host",
+  description: "HOST, HOST:PORT, ADDR, ADDR:PORT or [ADDR]:PORT",
+});
+export const Advertised = Type.String({
+  format: "vtep",
+  description: "ADDR, ADDR:PORT or [ADDR]:PORT of this host; names are not resolved",
+});
+export const NetworkPrefix = Type.String({
+  format: "network-prefix",
+  description: "a prefix of a network, as 10.32.0.0/12 (IPv4 /8../29) or fd00:1::/64 (IPv6 /48../125)",
+});
+export const DnsName = Type.String({
+  format: "dns-name",
+  description: "1..64 characters: labels of a-z 0-9 - _ with dots between them",
+});
+export const TcpPort = Type.Integer({ minimum: 1, maximum: 65_535, description: "a TCP port 1..65535" });
 export const Keepalive = Type.Integer({ minimum: 0, maximum: 65_535, description: "seconds 1..65535, or 0 for none" });
 export const RekeyAfterMessages = Type.Integer({
   minimum: 1,

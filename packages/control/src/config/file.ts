@@ -8,6 +8,7 @@ import { type Document, isNode, LineCounter, parseDocument } from "yaml";
 import { WeftError } from "../errors.js";
 import { DEFAULT_VXLAN_PORT } from "./defaults.js";
 import type { Keys } from "./key-files.js";
+import { keyProblems, meshProblems } from "./mesh-rules.js";
 import { type Problem, schemaProblems, show, showPath } from "./problems.js";
 import { type Given, networkProblems, type Surroundings, underlayProblems } from "./rules.js";
 import { ConfigFile } from "./schema.js";
@@ -73,6 +74,8 @@ function examine(text: string, path: string, given: Given): Examined {
     throw failure(path, "is not valid YAML", problems);
   }
   const value: unknown = doc.toJS() ?? {};
+  // `mesh:` with nothing behind it says as much as `mesh: {}`.
+  if (isMap(value) && value.mesh === null) value.mesh = {};
   const shape = schemaProblems(ConfigFile, value);
   const isSound = !shape.some((p) => p.path[0] === "wireguard");
   return {
@@ -120,8 +123,12 @@ function ruleProblems(value: unknown, given: Given, isSound: boolean): Problem[]
   const underlay = given.underlay ?? texts(value.underlay);
   const vxlanPort = given.vxlanPort ?? (typeof value.vxlanPort === "number" ? value.vxlanPort : DEFAULT_VXLAN_PORT);
   const peers = isMap(value.limits) ? value.limits.peers : undefined;
-  out.push(...wireguardProblems(value.wireguard, { underlay, vxlanPort, peers }));
-  const tunnel = tunnelOf(value.wireguard, isSound);
+  const isMesh = value.mesh !== undefined && given.mesh !== false;
+  const keys = keyProblems(value.wireguard, isMesh);
+  out.push(...keys);
+  if (isMesh) out.push(...meshProblems(value.mesh, vxlanPort));
+  out.push(...wireguardProblems(value.wireguard, { underlay, vxlanPort: isMesh ? 0 : vxlanPort, peers }));
+  const tunnel = tunnelOf(isMesh ? (value.wireguard ?? {}) : value.wireguard, isSound && keys.length === 0);
   const around: Surroundings = { underlay, vteps: given.vteps ?? [], tunnel };
   list(value.networks).forEach((network, index) => {
     if (!isMap(network)) return;

@@ -2,8 +2,7 @@
  * Turns schema errors into sentences: key path, what was found, what is allowed. One per key, in the order of the
  * document.
  */
-import type { TSchema } from "typebox";
-import { Errors } from "typebox/schema";
+import { Errors, type TSchema } from "../typebox.js";
 
 export interface Problem {
   /** Keys and list positions from the root. */

@@ -17,6 +17,8 @@ export interface Given {
   /** VTEPs of the networks that list none. */
   readonly vteps?: readonly string[] | undefined;
   readonly vxlanPort?: number | undefined;
+  /** false: a mesh section does not count. */
+  readonly mesh?: boolean | undefined;
 }
 
 /** What the networks of a file are judged by. */

@@ -1,8 +1,10 @@
 /** The configuration file. Every key is optional; the README's table says flag, default and unit of each. */
-import { type Static, Type } from "typebox";
+import { type Static, Type } from "../typebox.js";
 import {
   Address,
+  Advertised,
   FileVia,
+  Host,
   HostName,
   Ifname,
   Keepalive,
@@ -11,12 +13,14 @@ import {
   LogLevel,
   Mac,
   Name,
+  NetworkPrefix,
   networkSettings,
   Path,
   PeerEndpoint,
   Prefix,
   PublicKey,
   RekeyAfterMessages,
+  TcpPort,
   UdpPort,
   Vtep,
   Workers,
@@ -61,18 +65,47 @@ const Peer = Type.Object(
 
 const WireguardSection = Type.Object(
   {
-    privateKeyFile: Path,
+    /** Required without a mesh, refused with one: mesh-rules.ts. So is `address`, and `listenPort` is refused. */
+    privateKeyFile: Type.Optional(Path),
     listenPort: Type.Optional(UdpPort),
-    address: Type.Array(Address, {
-      minItems: 1,
-      maxItems: 8,
-      description: "1..8 addresses inside the tunnel, as [10.7.0.1]",
-    }),
+    address: Type.Optional(
+      Type.Array(Address, {
+        minItems: 1,
+        maxItems: 8,
+        description: "1..8 addresses inside the tunnel, as [10.7.0.1]",
+      }),
+    ),
     device: Type.Optional(Ifname),
     rekeyAfterMessages: Type.Optional(RekeyAfterMessages),
     peers: Type.Optional(Type.Array(Peer, { description: "a list of peers" })),
   },
   { additionalProperties: false, description: "a map with privateKeyFile and address" },
+);
+
+/** Hosts, addresses and prefixes that one node is told. */
+const FEW = 8;
+
+const MeshSection = Type.Object(
+  {
+    join: Type.Optional(
+      Type.Array(Host, { minItems: 1, maxItems: FEW, description: `1..${FEW} hosts, as [192.0.2.1]` }),
+    ),
+    tokenFile: Type.Optional(Path),
+    advertise: Type.Optional(
+      Type.Array(Advertised, { minItems: 1, maxItems: FEW, description: `1..${FEW} addresses of this host` }),
+    ),
+    port: Type.Optional(TcpPort),
+    wireguardPort: Type.Optional(UdpPort),
+    discovery: Type.Optional(Type.Boolean({ description: "true or false" })),
+    cidr: Type.Optional(
+      Type.Array(NetworkPrefix, {
+        minItems: 1,
+        maxItems: 2,
+        description: "one prefix per family, as [10.32.0.0/12]",
+      }),
+    ),
+  },
+  { additionalProperties: false, description: "a map, {} for the defaults" },
 );
 
 export const ConfigFile = Type.Object(
@@ -101,6 +134,7 @@ export const ConfigFile = Type.Object(
         { additionalProperties: false, description: "a map of fdb, ports, vteps, routes, networks, peers" },
       ),
     ),
+    mesh: Type.Optional(MeshSection),
     wireguard: Type.Optional(WireguardSection),
     networks: Type.Optional(Type.Array(FileNetwork, { description: "a list of networks" })),
   },

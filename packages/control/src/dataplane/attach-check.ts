@@ -1,11 +1,12 @@
 /** Checks what attach() is given and fills in the defaults. */
 import { randomBytes } from "node:crypto";
-import type { Key } from "@weft/dataplane-wasm";
+import type { Key, RoutedRow } from "@weft/dataplane-wasm";
 import { covers, formatMac, isStation, type Prefix, parseAddress, parseCidr, parseMac, sameKey } from "./address.js";
 import { isIfname } from "./ifname.js";
 import { Problems } from "./invalid.js";
 import { findNetnsById, findNetnsPath, netnsIdOf, netnsName, netnsPaths, OWN } from "./netns.js";
 import type { Network } from "./network.js";
+import { checkRole, checkRouted, type RoleSurroundings } from "./role-check.js";
 import type { AttachSpec, PortRecord } from "./types.js";
 
 export interface CheckedAttach {
@@ -23,11 +24,14 @@ export interface CheckedAttach {
   readonly routes: readonly { readonly to: string; readonly via?: string }[];
   readonly labels: Readonly<Record<string, string>>;
   readonly configure: boolean;
+  readonly role: PortRecord["role"];
+  /** Of a layer-3 port. */
+  readonly routed: RoutedRow | undefined;
   readonly adopt: PortRecord | undefined;
 }
 
 /** What the Dataplane knows that an attachment has to fit. */
-export interface AttachSurroundings {
+export interface AttachSurroundings extends RoleSurroundings {
   /** False for the in-memory twin, which knows no namespaces. */
   readonly namespaces: boolean;
   network(name: string): Network | undefined;
@@ -51,6 +55,8 @@ const KEYS = {
   id: "value",
   labels: "object",
   configure: "value",
+  role: "value",
+  l3: "value",
   adopt: "object",
   beforePersist: "value",
 } as const;
@@ -76,7 +82,8 @@ export function checkAttach(wanted: AttachSpec, around: AttachSurroundings): Che
   if (ifname !== undefined && !spec.adopt && !isIfname(ifname))
     problems.add("ifname", ifname, "1..15 ASCII characters, no space, slash, colon or %, and not . .. all default");
 
-  const mac = checkMac(given.mac, network, problems, around);
+  const { role, mac: macText } = checkRole(given, network, around, problems);
+  const mac = checkMac(macText, network, problems, around);
   const ip: Prefix[] = [];
   const texts = given.ip ?? [];
   texts.forEach((text, i) => {
@@ -112,6 +119,7 @@ export function checkAttach(wanted: AttachSpec, around: AttachSurroundings): Che
       problems.add(`routes[${i}].via`, route.via, "an address of the same family");
     }
   });
+  const routed = checkRouted(given, ip, around, problems);
   for (const [key, value] of Object.entries(given.labels ?? {})) {
     if (typeof value !== "string" || value.length > 256)
       problems.add(`labels.${key}`, value, "a text of at most 256 characters");
@@ -130,13 +138,16 @@ export function checkAttach(wanted: AttachSpec, around: AttachSurroundings): Che
     routes,
     labels: given.labels ?? {},
     configure: given.configure ?? true,
+    role,
+    routed,
     adopt: spec.adopt,
   };
 }
 
 function fromRecord(record: PortRecord): AttachSpec {
-  const { id, network, ifname, mac, ip, mtu, gateway, routes, labels, configure } = record;
-  return { id, network, ifname, mac, ip, mtu, gateway, routes, labels, configure };
+  // A record of a release without them has no role and l3.
+  const { id, network, ifname, role, l3, mac, ip, mtu, gateway, routes, labels, configure } = record;
+  return { id, network, ifname, role, l3, mac, ip, mtu, gateway, routes, labels, configure };
 }
 
 function isLinkLocal(text: string): boolean {
@@ -206,6 +217,7 @@ function randomMac(network: Network | undefined, around: AttachSurroundings): Ke
   for (;;) {
     const octets = randomBytes(6);
     const mac: Key = [0, 0, ((octets.readUInt16BE(0) & 0xfcff) | 0x0200) >>> 0, octets.readUInt32BE(2)];
-    if (!network || around.ownerOfMac(network, formatMac(mac)) === undefined) return mac;
+    const isFree = !network || around.ownerOfMac(network, formatMac(mac)) === undefined;
+    if (isFree && network?.spec.gateway !== formatMac(mac)) return mac;
   }
 }

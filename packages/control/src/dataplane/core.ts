@@ -1,6 +1,14 @@
 /** What the parts of one Dataplane share. Wired by dataplane.ts; knows nobody. */
 import { EventEmitter } from "node:events";
-import { type Block, CounterReader, type Owner, type SwitchMemory, Tables } from "@weft/dataplane-wasm";
+import {
+  type Block,
+  CounterReader,
+  type Owner,
+  routedRows,
+  type SwitchMemory,
+  Tables,
+  Talks,
+} from "@weft/dataplane-wasm";
 import { ENUM } from "@weft/dataplane-wasm/abi";
 import type { Link } from "@weft/tun";
 import type { WorkerHost } from "./host.js";
@@ -16,6 +24,7 @@ export class Core {
   readonly options: Options;
   readonly tables: Tables;
   readonly reader: CounterReader;
+  readonly talks: Talks;
   readonly memory: SwitchMemory;
   readonly sockets: Sockets;
   readonly hosts: WorkerHost[] = [];
@@ -44,6 +53,7 @@ export class Core {
     this.memory = memory;
     this.tables = new Tables(memory);
     this.reader = new CounterReader(memory);
+    this.talks = new Talks(memory);
     this.sockets = sockets;
   }
 
@@ -58,6 +68,14 @@ export class Core {
   nameOf(owner: Owner): string {
     if (owner.kind === ENUM.KIND.BLACKHOLE) return "blackhole";
     return this.#names.get((owner.kind << 24) | owner.index) ?? "unknown";
+  }
+
+  /** What is taken of the room for routes (routesMax). */
+  routesUsed(): number {
+    let sum = 0;
+    for (const { routes, bindings } of this.networks.values()) sum += routes.size + bindings.size;
+    for (const { routed } of [...this.portAt.values()].map((p) => p.wanted)) if (routed) sum += routedRows(routed);
+    return sum;
   }
 
   /** Reads the underlay interfaces anew: MTUs may have changed. */

@@ -12,11 +12,15 @@ import type { Network } from "./network.js";
 import { NetworkSet } from "./network-set.js";
 import { checkOptions, type Options } from "./options.js";
 import { PortSet } from "./port-set.js";
-import { readCounters, readFdb, readNeighbours } from "./report.js";
+import { readConversations, readCounters, readFdb, readNeighbours } from "./report.js";
 import { Sockets } from "./sockets.js";
 import { ThreadHost } from "./thread-host.js";
+import type { Tunnel } from "./tunnel.js";
+import type { TunnelMesh } from "./tunnel-mesh.js";
 import type {
   AttachSpec,
+  BindingTable,
+  Conversation,
   Counters,
   DataplaneApi,
   DataplaneEvent,
@@ -26,9 +30,13 @@ import type {
   NeighbourEntry,
   NetworkInfo,
   NetworkSpec,
+  PathSpec,
+  PeerActivity,
+  PeerChange,
   PeerSpec,
   PortInfo,
   PortRecord,
+  ProbeSpec,
   RouteTable,
   WireguardInfo,
 } from "./types.js";
@@ -205,6 +213,13 @@ export class Dataplane implements DataplaneApi {
     return this.#networks.table(network);
   }
 
+  bindings(network: string): BindingTable {
+    return this.#networks.bindings(network);
+  }
+  conversations(): Conversation[] {
+    return readConversations(this.#core, this.#nowMs(), Date.now());
+  }
+
   async attach(spec: AttachSpec): Promise<PortInfo> {
     this.#open();
     return this.#ports.attach(spec);
@@ -235,8 +250,32 @@ export class Dataplane implements DataplaneApi {
   }
   async setPeers(peers: readonly PeerSpec[]): Promise<void> {
     this.#open();
-    if (this.#core.tunnel) return this.#core.tunnel.setPeers(peers);
-    throw new InvalidInput("setPeers", [
+    await this.#tunnel("setPeers").setPeers(peers);
+  }
+  async changePeers(change: PeerChange): Promise<void> {
+    this.#open();
+    await this.#tunnel("changePeers").changePeers(change);
+  }
+  async setPaths(paths: readonly PathSpec[]): Promise<void> {
+    this.#open();
+    await this.#mesh("setPaths").setPaths(paths);
+  }
+  sendProbe(probe: ProbeSpec): boolean {
+    this.#open();
+    return this.#mesh("sendProbe").sendProbe(probe);
+  }
+  peerActivity(): PeerActivity[] {
+    return this.#core.tunnel?.mesh?.activity() ?? [];
+  }
+  #mesh(asked: string): TunnelMesh {
+    const mesh = this.#tunnel(asked).mesh;
+    const allowed = "a data plane that was started with wireguard.mesh";
+    if (!mesh) throw new InvalidInput(asked, [{ key: "mesh", found: "none", allowed }]);
+    return mesh;
+  }
+  #tunnel(asked: string): Tunnel {
+    if (this.#core.tunnel) return this.#core.tunnel;
+    throw new InvalidInput(asked, [
       { key: "peers", found: "no WireGuard interface", allowed: "a data plane that was started with wireguard" },
     ]);
   }
@@ -296,7 +335,8 @@ export class Dataplane implements DataplaneApi {
 
 function openWireguard(link: Link, { underlay, workers, wireguard }: Options): WireguardSockets | undefined {
   const families = underlay.map((u) => u.family);
-  return wireguard && new WireguardSockets(link, families, wireguard.listenPort, workers);
+  const isMesh = wireguard?.mesh !== undefined;
+  return wireguard && new WireguardSockets(link, families, wireguard.listenPort, workers, isMesh);
 }
 
 function openSockets(link: Link, options: Options, wireguard: WireguardSockets | undefined): Sockets {

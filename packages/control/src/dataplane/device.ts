@@ -1,10 +1,10 @@
 /**
- * The TAP of a port: made in the daemon's namespace, then moved into the container's, or taken over from an earlier
+ * The TAP of a port, or the TUN of a layer-3 port: made in the daemon's namespace, then moved into the container's, or taken over from an earlier
  * process. Everything here can be undone; the caller keeps the list.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { ConfigureDevice, Device, Link } from "@weft/tun";
+import type { ConfigureDevice, Device, DeviceStats, Link } from "@weft/tun";
 import { formatMac } from "./address.js";
 import type { CheckedAttach } from "./attach-check.js";
 import { OWN, withNetns } from "./netns.js";
@@ -32,7 +32,7 @@ export function openDevice(link: Link, wanted: CheckedAttach, undo: (() => void)
   const name = (stays ? wanted.ifname : undefined) ?? `weft${randomBytes(4).toString("hex")}`;
   // TUNSETIFF would quietly join somebody's persistent device of that name.
   if (link.kind === "kernel" && existsHere(name)) throw taken(name, "this namespace");
-  const device = link.openDevice({ kind: "tap", name, vnetHdr: true });
+  const device = link.openDevice({ kind: wanted.routed ? "tun" : "tap", name, vnetHdr: true });
   undo.push(() => {
     device.setPersist(false);
     device.close();
@@ -40,7 +40,8 @@ export function openDevice(link: Link, wanted: CheckedAttach, undo: (() => void)
   setOffload(link, device);
   link.configureDevice({
     ifname: name,
-    mac: formatMac(wanted.mac),
+    // A TUN has no MAC to be known by.
+    ...(wanted.routed ? { alias: formatMac(wanted.mac) } : { mac: formatMac(wanted.mac) }),
     mtu: wanted.mtu,
     txQueueLen: QUEUE_FRAMES,
     gsoMaxSize: SUPER_FRAME_MAX,
@@ -86,22 +87,27 @@ export function installDevice(link: Link, wanted: CheckedAttach, opened: OpenedD
 /**
  * Takes over the persistent device of an earlier process, also when it was renamed since, and leaves alone what is
  * right: addresses, routes, state.
- * @throws Error when there is no such device, or another one has its name
+ * @throws Error ENODEV when there is no such device, EEXIST when another one has its name
  */
 export function adoptDevice(link: Link, wanted: CheckedAttach, undo: (() => void)[]): OpenedDevice {
   const recorded = wanted.adopt?.ifname ?? "";
+  const path = wanted.netnsPath ?? OWN;
+  // The kernel gives the inode of a namespace that is gone to a new one: what is found by it alone may be a stranger's.
+  const byInode = link.kind !== "memory" && wanted.netnsPath !== (wanted.adopt?.netnsPath ?? null);
   let name = recorded;
   const open = (netnsFd?: number): Device => {
-    name = link.findTap(formatMac(wanted.mac), recorded, netnsFd) ?? recorded;
+    const found = link.findTap(formatMac(wanted.mac), recorded, netnsFd);
+    if (found === undefined && byInode)
+      throw Object.assign(new Error(`no device in ${path} has the MAC of port ${wanted.id}`), { code: "ENODEV" });
+    name = found ?? recorded;
     return link.openDevice({
-      kind: "tap",
+      kind: wanted.routed ? "tun" : "tap",
       name,
       vnetHdr: true,
       mustExist: true,
       ...(netnsFd === undefined ? {} : { netnsFd }),
     });
   };
-  const path = wanted.netnsPath ?? OWN;
   const here = wanted.netnsPath === null;
   // The namespace is only held while the device is opened in it.
   const device = here || link.kind === "memory" ? open() : withNetns(path, (fd) => open(fd));
@@ -111,7 +117,7 @@ export function adoptDevice(link: Link, wanted: CheckedAttach, undo: (() => void
   const refuse = (what: string): Error =>
     Object.assign(new Error(`${name} in ${path} ${what}: not the device of port ${wanted.id}`), { code: "EEXIST" });
   if (vnetHdr !== link.features().vnetHdr) throw refuse(vnetHdr ? "has a virtio_net_hdr" : "has no virtio_net_hdr");
-  if (!stats || stats.mac !== formatMac(wanted.mac)) throw refuse(`has the MAC ${stats?.mac ?? "of nobody"}`);
+  if (!stats || !isOf(stats, formatMac(wanted.mac))) throw refuse(`has the MAC ${stats?.mac ?? "of nobody"}`);
   setOffload(link, device);
   if (!persist) device.setPersist(true);
   const netnsId = link.kind === "memory" ? (device.netns() ?? null) : withNetns(path, (_fd, id) => id);
@@ -119,14 +125,14 @@ export function adoptDevice(link: Link, wanted: CheckedAttach, undo: (() => void
 }
 
 /**
- * Removes the persistent device of an attachment that is not in force: the TAP with its MAC, under whatever name.
+ * Removes the persistent device of an attachment that is not in force: the one with its MAC, under whatever name.
  * @throws Error when there is none; what has the recorded name now belongs to somebody else and stays
  */
-export function removeRecorded(link: Link, { ifname, mac }: PortRecord, netnsFd?: number): void {
+export function removeRecorded(link: Link, { ifname, mac, l3 }: PortRecord, netnsFd?: number): void {
   const name = link.findTap(mac, ifname, netnsFd);
   if (name === undefined) throw new Error(`no TAP device there has the MAC ${mac}: others are left alone`);
   const device = link.openDevice({
-    kind: "tap",
+    kind: l3 ? "tun" : "tap",
     name,
     vnetHdr: true,
     mustExist: true,
@@ -134,11 +140,17 @@ export function removeRecorded(link: Link, { ifname, mac }: PortRecord, netnsFd?
   });
   try {
     // Only if nobody has put another device in its place meanwhile.
-    if (link.deviceStats(device)?.mac !== mac) throw new Error(`${name} has another MAC than ${mac}: it is left alone`);
+    const stats = link.deviceStats(device);
+    if (!stats || !isOf(stats, mac)) throw new Error(`${name} has another MAC than ${mac}: it is left alone`);
     device.setPersist(false);
   } finally {
     device.close();
   }
+}
+
+/** Whether a device is the one of the port with that MAC: a TAP has it, a TUN has it for its alias. */
+function isOf({ mac, alias }: DeviceStats, wanted: string): boolean {
+  return mac === wanted || alias === wanted;
 }
 
 /** Whether this namespace has a device of that name. */

@@ -5,8 +5,13 @@ import type { Endpoint } from "../wireguard/surroundings.js";
 import { formatAddress } from "./address.js";
 
 /** Where something came from, and which address of ours it was sent to, when that is known. */
-export function endpointOf({ address, port, local }: Pick<Punt, "address" | "port" | "local">): Endpoint {
-  const where = { address: formatAddress(address), port };
+export function endpointOf({
+  address,
+  port,
+  local,
+  via,
+}: Pick<Punt, "address" | "port" | "local"> & { readonly via?: Punt["via"] }): Endpoint {
+  const where = { address: formatAddress(address), port, ...(via === undefined ? {} : { via }) };
   return local.every((word) => word === 0) ? where : { ...where, local: formatAddress(local) };
 }
 

@@ -12,6 +12,8 @@ export type Order =
   | { readonly do: "readPort"; readonly port: number; readonly fd: number }
   | { readonly do: "removePort"; readonly port: number }
   | { readonly do: "addReceiver" | "addSender"; readonly index: number; readonly fd: number }
+  /** MACs in two parts, of 2 and of 4 octets. */
+  | { readonly do: "forget"; readonly network: number; readonly macs: readonly (readonly [hi: number, lo: number])[] }
   | { readonly do: "flush"; readonly network: number };
 
 export interface WorkerHost {
@@ -52,6 +54,9 @@ export function carryOut(order: Order, io: Io, loop: SwitchLoop): void {
       break;
     case "addSender":
       io.addSender(order.index, order.fd);
+      break;
+    case "forget":
+      loop.forget(order.network, order.macs);
       break;
     case "flush":
       loop.flush(order.network);

@@ -98,6 +98,13 @@ export class SwitchLoop {
     this.#exports.park(this.#worker);
   }
 
+  /** Forgets where these MACs of a network index were learned. */
+  forget(network: number, macs: readonly (readonly [hi: number, lo: number])[]): void {
+    this.#exports.begin(this.#worker);
+    for (const [hi, lo] of macs) this.#exports.forget(this.#worker, network, hi, lo);
+    this.#exports.park(this.#worker);
+  }
+
   /** Forgets learned entries of a network index, or of all with 0xffffffff. */
   flush(network: number): void {
     this.#exports.begin(this.#worker);

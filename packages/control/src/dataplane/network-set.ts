@@ -1,10 +1,14 @@
 /** Networks, their VTEPs and routes: changes to the tables, put in force together. */
 import { ENUM } from "@weft/dataplane-wasm/abi";
+import { sameKey } from "./address.js";
+import { bindingOf, checkBindings } from "./bindings.js";
 import { type Core, closedError } from "./core.js";
+import type { Order } from "./host.js";
 import { InvalidInput, Problems } from "./invalid.js";
 import { checkNetwork, effectiveMtu, Network, networkRow, type VtepEntry } from "./network.js";
+import type { Port } from "./port.js";
 import { checkDestination, checkRoute, type RouteEntry, type Targets, type Via } from "./routes.js";
-import type { NetworkSpec, Route, RouteTable } from "./types.js";
+import type { Binding, BindingTable, NetworkSpec, Route, RouteTable } from "./types.js";
 
 export class NetworkSet {
   readonly #core: Core;
@@ -41,6 +45,8 @@ export class NetworkSet {
       vxlanPort: options.vxlanPort,
       underlay: options.underlay,
       ownerOfVni: (vni) => [...networks.values()].find((n) => n.spec.vni === vni)?.spec.name,
+      ownerOfMac: (name, mac) => this.#ownerOfMac(networks.get(name), mac),
+      gatewayPort: (name) => this.#portsOf(networks.get(name)).find((p) => p.wanted.role === "gateway"),
       vtepsLeft: options.vtepsMax - held,
       tunnel: this.#core.tunnel,
     });
@@ -106,7 +112,7 @@ export class NetworkSet {
   }
 
   async #remove(name: string): Promise<void> {
-    const { networks, networkAt, tables, hosts } = this.#core;
+    const { networks, networkAt, tables } = this.#core;
     const network = networks.get(name);
     if (!network) return;
     if (network.ports > 0) {
@@ -117,21 +123,33 @@ export class NetworkSet {
     networks.delete(name);
     for (const entry of network.routes.values()) tables.deleteRoute(network.index, entry.row);
     network.routes.clear();
+    for (const { address } of network.bindings.values()) tables.deleteBinding(network.index, address);
+    network.bindings.clear();
     const freed = this.#changeVteps(network, []);
     tables.removeNetwork(network.index);
     await tables.publish();
     // Nobody learns in it any more; what is left would belong to the next user of the index.
-    for (const host of hosts.filter((h) => h.alive)) {
+    await this.#tellOne({ do: "flush", network: network.index });
+    networkAt.delete(network.index);
+    for (const index of freed) tables.releaseVtep(index);
+    tables.releaseNetwork(network.index);
+  }
+
+  /** Has any one worker carry out what is about tables that they share. */
+  async #tellOne(order: Order): Promise<void> {
+    for (const host of this.#core.hosts.filter((h) => h.alive)) {
       try {
-        await host.send({ do: "flush", network: network.index });
-        break;
+        return await host.send(order);
       } catch {
         // Died meanwhile: another one does it.
       }
     }
-    networkAt.delete(network.index);
-    for (const index of freed) tables.releaseVtep(index);
-    tables.releaseNetwork(network.index);
+  }
+
+  /** Routes are in force: what was learned of their MACs before would come back when they go. */
+  async #forget(network: Network, routes: readonly RouteEntry[]): Promise<void> {
+    const macs = routes.flatMap(({ row }) => (row.kind === "mac" ? [[row.key[2], row.key[3]] as const] : []));
+    if (macs.length > 0) await this.#tellOne({ do: "forget", network: network.index, macs });
   }
 
   /** Points the routes that `which` picks at the present VTEPs and ports; a target that is away is a blackhole. */
@@ -139,15 +157,42 @@ export class NetworkSet {
     for (const entry of network.routes.values()) if (which(entry.via)) this.#write(network, entry, false);
   }
 
-  table(name: string): RouteTable {
-    const core = this.#core;
-    const find = (): Network => {
-      const network = core.networks.get(name);
-      if (network) return network;
-      throw new InvalidInput("routes", [
-        { key: "network", found: name, allowed: "the name of a network that was set" },
-      ]);
+  /** @throws InvalidInput when there is none of that name */
+  #find(name: string, what: string): Network {
+    const network = this.#core.networks.get(name);
+    if (network) return network;
+    throw new InvalidInput(what, [{ key: "network", found: name, allowed: "the name of a network that was set" }]);
+  }
+
+  bindings(name: string): BindingTable {
+    const find = (): Network => this.#find(name, "bindings");
+    find();
+    return {
+      replace: async (bindings) => this.#bind(find(), bindings),
+      list: () => [...find().bindings.values()].map(bindingOf),
     };
+  }
+
+  async #bind(network: Network, bindings: readonly Binding[]): Promise<void> {
+    const { tables } = this.#core;
+    const problems = new Problems(`bindings of network ${network.spec.name}`);
+    const wanted = checkBindings(bindings, problems);
+    this.#checkRoom("bindings", wanted.size, network.bindings.size, problems);
+    problems.throwIfAny();
+    for (const [ip, { address }] of network.bindings) {
+      if (!wanted.has(ip)) tables.deleteBinding(network.index, address);
+    }
+    for (const [ip, { address, mac }] of wanted) {
+      const old = network.bindings.get(ip);
+      if (!old || !sameKey(old.mac, mac)) tables.setBinding(network.index, address, mac);
+    }
+    network.bindings.clear();
+    for (const [ip, entry] of wanted) network.bindings.set(ip, entry);
+    await tables.publish();
+  }
+
+  table(name: string): RouteTable {
+    const find = (): Network => this.#find(name, "routes");
     find();
     return {
       replace: async (routes) => this.#replace(find(), routes),
@@ -170,27 +215,31 @@ export class NetworkSet {
         wanted.set(entry.key, entry);
       });
     }
-    this.#checkRoom(network, wanted.size, problems);
+    this.#checkRoom("routes", wanted.size, network.routes.size, problems);
     problems.throwIfAny();
     for (const [key, entry] of network.routes) {
       if (!wanted.has(key)) this.#core.tables.deleteRoute(network.index, entry.row);
     }
+    const fresh = [...wanted.values()].filter(({ key }) => !network.routes.has(key));
     for (const [key, entry] of wanted) this.#write(network, entry, !network.routes.has(key));
     network.routes.clear();
     for (const [key, entry] of wanted) network.routes.set(key, entry);
     await this.#core.tables.publish();
+    await this.#forget(network, fresh);
   }
 
   async #add(network: Network, route: Route): Promise<void> {
     const problems = new Problems(`routes of network ${network.spec.name}`);
     const entry = checkRoute(route, "", this.#targets(network), problems);
-    if (entry && !network.routes.has(entry.key)) this.#checkRoom(network, network.routes.size + 1, problems);
+    if (entry && !network.routes.has(entry.key))
+      this.#checkRoom("routes", network.routes.size + 1, network.routes.size, problems);
     problems.throwIfAny();
     if (!entry) return;
     this.#write(network, entry, !network.routes.has(entry.key));
     network.routes.delete(entry.key);
     network.routes.set(entry.key, entry);
     await this.#core.tables.publish();
+    await this.#forget(network, [entry]);
   }
 
   async #removeRoute(network: Network, route: { readonly mac?: unknown; readonly prefix?: unknown }): Promise<void> {
@@ -204,11 +253,10 @@ export class NetworkSet {
     await this.#core.tables.publish();
   }
 
-  #checkRoom(network: Network, count: number, problems: Problems): void {
-    const { networks, options } = this.#core;
-    const elsewhere = [...networks.values()].reduce((sum, n) => sum + (n === network ? 0 : n.routes.size), 0);
-    const most = options.routesMax - elsewhere;
-    if (count > most) problems.add("routes", `${count} routes`, `at most ${most} (routesMax)`);
+  /** Whether there is room for `count` rows in place of `held` ones. */
+  #checkRoom(what: "routes" | "bindings", count: number, held: number, problems: Problems): void {
+    const most = this.#core.options.routesMax - (this.#core.routesUsed() - held);
+    if (count > most) problems.add(what, `${count} ${what}`, `at most ${most} (routesMax)`);
   }
 
   #write(network: Network, entry: RouteEntry, isNew: boolean): void {
@@ -229,14 +277,25 @@ export class NetworkSet {
     return this.#core.tables.portGeneration(port.index) === undefined ? undefined : port.index;
   }
 
+  #portsOf(network: Network | undefined): Port[] {
+    return [...this.#core.ports.values()].filter((p) => p.wanted.network === network);
+  }
+
+  /** Who but the gateway's port has a MAC. */
+  #ownerOfMac(network: Network | undefined, mac: string): string | undefined {
+    if (network?.routes.has(mac)) return "a route";
+    const port = this.#portsOf(network).find((p) => p.mac === mac && p.wanted.role !== "gateway");
+    return port && `port ${port.id}`;
+  }
+
   #targets(network: Network): Targets {
     const { ports } = this.#core;
-    const own = [...ports.values()].filter((p) => p.wanted.network === network);
-    const macs = new Map(own.map((p) => [p.mac, p.id]));
+    const macs = new Map(this.#portsOf(network).map((p) => [p.mac, p.id]));
     return {
       hasVtep: (address) => network.vteps.has(address),
       hasPort: (id) => ports.get(id)?.wanted.network === network,
       portOfMac: (mac) => macs.get(mac),
+      gateway: network.spec.gateway,
     };
   }
 }

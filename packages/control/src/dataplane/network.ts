@@ -2,7 +2,8 @@
 
 import type { NetworkRow } from "@weft/dataplane-wasm";
 import { ENUM, LIMIT } from "@weft/dataplane-wasm/abi";
-import { type Address, parseVtep, type VtepAddress } from "./address.js";
+import { type Address, formatMac, isStation, parseMac, parseVtep, type VtepAddress } from "./address.js";
+import type { BindingEntry } from "./bindings.js";
 import { InvalidInput, Problems } from "./invalid.js";
 import type { RouteEntry } from "./routes.js";
 import type { Encryption, NetworkInfo, NetworkSpec } from "./types.js";
@@ -13,7 +14,8 @@ export interface VtepEntry extends VtepAddress {
   /** The address lies inside the tunnel. */
   readonly isTunnel: boolean;
 }
-export interface CheckedNetwork extends Required<Omit<NetworkSpec, "mtu" | "guards" | "vteps">> {
+export interface CheckedNetwork extends Required<Omit<NetworkSpec, "mtu" | "guards" | "vteps" | "gateway">> {
+  readonly gateway: string | null;
   readonly mtu: number | "auto";
   readonly guards: NetworkInfo["guards"];
   readonly vteps: readonly VtepEntry[];
@@ -25,6 +27,10 @@ export interface NetworkSurroundings {
   readonly underlay: readonly { readonly family: 4 | 6; readonly text: string }[];
   /** Name of the other network that has a VNI. */
   ownerOfVni(vni: number): string | undefined;
+  /** Who but the gateway's port uses a MAC in the network of that name: a port or a route. */
+  ownerOfMac(network: string, mac: string): string | undefined;
+  /** The gateway's port in the network of that name, and its MAC. */
+  gatewayPort(network: string): { readonly id: string; readonly mac: string } | undefined;
   /** VTEPs that there is still room for. */
   readonly vtepsLeft: number;
   /** WireGuard: our addresses inside the tunnel, and whether a peer covers another one; undefined: there is none. */
@@ -42,6 +48,8 @@ export interface TunnelView {
 export class Network {
   /** Keyed by `key` of its routes, in the order of writing. */
   readonly routes = new Map<string, RouteEntry>();
+  /** Keyed by address text, in the order of writing. */
+  readonly bindings = new Map<string, BindingEntry>();
   /** VTEPs by address text. */
   readonly vteps = new Map<string, { readonly entry: VtepEntry; readonly index: number }>();
   readonly index: number;
@@ -56,7 +64,7 @@ export class Network {
   }
 
   info(): NetworkInfo {
-    const { name, vni, ageSeconds, bumRate, macsPerPort, acceptFrom, encryption, guards } = this.spec;
+    const { name, vni, ageSeconds, bumRate, macsPerPort, acceptFrom, encryption, gateway, guards } = this.spec;
     const vteps = this.spec.vteps.map((v) => v.name);
     return {
       name,
@@ -68,6 +76,7 @@ export class Network {
       macsPerPort,
       acceptFrom,
       encryption,
+      gateway,
       guards,
       ports: this.ports,
       routes: this.routes.size,
@@ -90,6 +99,7 @@ const KEYS = {
   macsPerPort: "value",
   acceptFrom: "value",
   encryption: "value",
+  gateway: "value",
   guards: "object",
 } as const;
 const ENCRYPTIONS = ["required", "none", "mixed"] as const;
@@ -141,6 +151,7 @@ export function checkNetwork(spec: NetworkSpec, around: NetworkSurroundings): Ch
     else guards[known] = value;
   }
 
+  const gateway = checkGateway(given, around, problems);
   const vteps: VtepEntry[] = [];
   const list: readonly unknown[] = given.vteps ?? [];
   if (!Array.isArray(list)) problems.add("vteps", list, "a list of addresses");
@@ -163,7 +174,35 @@ export function checkNetwork(spec: NetworkSpec, around: NetworkSurroundings): Ch
       problems.add("vteps", `${vteps.length} VTEPs`, `${around.vtepsLeft} more (vtepsMax)`);
   }
   problems.throwIfAny();
-  return { name: given.name, vni, vteps, mtu, ageSeconds, bumRate, macsPerPort, acceptFrom, encryption, guards };
+  return {
+    name: given.name,
+    vni,
+    vteps,
+    mtu,
+    ageSeconds,
+    bumRate,
+    macsPerPort,
+    acceptFrom,
+    encryption,
+    gateway,
+    guards,
+  };
+}
+
+/** MAC of the network's gateway as text; null: it has none. */
+function checkGateway({ name, gateway }: NetworkSpec, around: NetworkSurroundings, problems: Problems): string | null {
+  const port = around.gatewayPort(name);
+  const mac = gateway === undefined ? undefined : parseMac(gateway);
+  const text = mac && formatMac(mac);
+  if (gateway !== undefined && (!mac || !isStation(mac))) {
+    problems.add("gateway", gateway, "a unicast MAC address as 02:77:66:00:00:2a");
+    return null;
+  }
+  if (port && text !== port.mac)
+    problems.add("gateway", gateway, `${port.mac}, while port ${port.id} is the gateway's`);
+  const owner = text === undefined ? undefined : around.ownerOfMac(name, text);
+  if (owner !== undefined) problems.add("gateway", gateway, `a MAC of its own (${owner} has this one)`);
+  return text ?? null;
 }
 
 /** Whether a VTEP lies inside the tunnel, or is the host itself, or what would have been right. Decided here, once. */
@@ -240,6 +279,7 @@ export function networkRow(spec: CheckedNetwork, mtu: number): NetworkRow {
     // A second's worth at once: ARP storms after a start pass, floods do not.
     bumBurst: spec.bumRate,
     macsPerPort: spec.macsPerPort,
+    gateway: spec.gateway === null ? undefined : parseMac(spec.gateway),
     flags:
       (spec.acceptFrom === "any" ? NETWORK.ACCEPT_ANY : 0) |
       (spec.encryption === "required" ? NETWORK.ENCRYPTED : 0) |

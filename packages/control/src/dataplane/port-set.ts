@@ -51,6 +51,8 @@ export class PortSet {
       network: (name) => this.#core.networks.get(name),
       hasPort: (id) => this.#core.ports.has(id),
       ownerOfMac: (network, mac) => this.#ownerOfMac(network, mac),
+      gatewayPort: (network) => this.#gatewayPort(network),
+      routesLeft: this.#core.options.routesMax - this.#core.routesUsed(),
     });
     const task = this.#make(wanted, spec.beforePersist);
     this.#attaching.set(wanted.id, task);
@@ -88,8 +90,9 @@ export class PortSet {
           .filter((h) => h.alive)
           .map((h) => h.send({ do: "addPort", port: index, fd, reads: h.worker === port.reader && !wanted.adopt })),
       );
-      const { network, mac, mtu } = wanted;
-      tables.addPort(index, { network: network.index, mac, mtu, up: wanted.configure });
+      const { network, mac, mtu, routed } = wanted;
+      const isGateway = wanted.role === "gateway";
+      tables.addPort(index, { network: network.index, mac, mtu, up: wanted.configure, isGateway, routed });
       this.#pointRoutes(port);
       await tables.publish();
       // Its container sends already: what is read before the tables know the port would be lost.
@@ -291,6 +294,11 @@ export class PortSet {
     await Promise.allSettled(this.#leaving);
     for (const port of this.#core.ports.values()) port.device?.close();
     this.#core.ports.clear();
+  }
+
+  #gatewayPort(network: Network): string | undefined {
+    const ports = [...this.#core.portAt.values()];
+    return ports.find(({ wanted }) => wanted.network === network && wanted.role === "gateway")?.id;
   }
 
   #ownerOfMac(network: Network, mac: string): string | undefined {

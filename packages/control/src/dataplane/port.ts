@@ -56,12 +56,14 @@ export class Port {
   }
 
   info(now: Block): PortInfo {
-    const { id, netns, ip, mtu, gateway, routes, labels } = this.wanted;
+    const { id, netns, ip, mtu, gateway, routes, labels, role, routed } = this.wanted;
     return {
       id,
       network: this.network,
       state: this.state,
       ifname: this.ifname,
+      role,
+      l3: routed !== undefined,
       netns,
       mac: this.mac,
       ip,
@@ -74,11 +76,13 @@ export class Port {
   }
 
   record(): PortRecord {
-    const { id, netnsPath, ip, mtu, gateway, routes, labels, configure } = this.wanted;
+    const { id, netnsPath, ip, mtu, gateway, routes, labels, configure, role, routed } = this.wanted;
     return {
       id,
       network: this.network,
       ifname: this.ifname,
+      role,
+      l3: routed !== undefined,
       netnsPath,
       netnsId: this.netnsId,
       mac: this.mac,

@@ -4,9 +4,10 @@ import { counters as counterRows, dropRows, ENUM, LIMIT } from "@weft/dataplane-
 import { formatAddress } from "./address.js";
 import type { Core } from "./core.js";
 import type { Network } from "./network.js";
-import type { Counters, FdbEntry, Histogram, NeighbourEntry, Plane, Traffic } from "./types.js";
+import type { Conversation, Counters, FdbEntry, Histogram, NeighbourEntry, Plane, Traffic } from "./types.js";
 
 const { KIND } = ENUM;
+const NO_MAC = "00:00:00:00:00:00";
 const PLANES = ["egress", "ingress"] as const;
 const LAW = ["in", "made", "out", "consumed", "merged"] as const;
 /** Seconds of one tick of the workers' clock. */
@@ -136,7 +137,8 @@ export function readNeighbours(core: Core, nowMs: number, only: Network | undefi
     const network = core.networkAt.get(row.network);
     const { kind, index } = row.owner;
     const held = kind === KIND.PORT ? core.tables.portGeneration(index) : core.tables.vtepGeneration(index);
-    if (!network || held === undefined) return [];
+    // Without a MAC: a layer-3 port has asked, and nobody has answered.
+    if (!network || held === undefined || row.mac === NO_MAC) return [];
     const ip = formatAddress(row.address);
     return [
       {
@@ -145,6 +147,27 @@ export function readNeighbours(core: Core, nowMs: number, only: Network | undefi
         mac: row.mac,
         via: core.nameOf(row.owner),
         ageSeconds: Math.round(row.ageTicks * TICK_SECONDS),
+      },
+    ];
+  });
+}
+
+/** @param now milliseconds since 1970 */
+export function readConversations(core: Core, nowMs: number, now: number): Conversation[] {
+  return core.talks.read(nowMs).flatMap((row) => {
+    const port = core.portAt.get(row.port);
+    // Of an earlier port with this index.
+    if (!port || core.tables.portGeneration(row.port) !== row.generation) return [];
+    const { localMac, remoteMac, rxPackets, rxBytes, txPackets, txBytes, ageMs } = row;
+    return [
+      {
+        network: port.network,
+        port: port.id,
+        localMac,
+        remoteMac,
+        receive: { packets: rxPackets, bytes: rxBytes },
+        transmit: { packets: txPackets, bytes: txBytes },
+        lastSeen: now - ageMs,
       },
     ];
   });

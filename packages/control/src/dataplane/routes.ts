@@ -25,6 +25,8 @@ export interface Targets {
   hasPort(id: string): boolean;
   /** Id of the port whose own MAC this is. */
   portOfMac(mac: string): string | undefined;
+  /** MAC of its gateway. */
+  readonly gateway: string | null;
 }
 
 /** MAC or prefix of a route, or undefined and a problem. */
@@ -69,6 +71,10 @@ export function checkRoute(given: Route, at: string, targets: Targets, problems:
   const via = checkVia(given.via, targets);
   if (!via) problems.add(`${at}via`, given.via, "a VTEP of the network, the id of a port in it, or blackhole");
   if (destination?.row.kind === "mac") {
+    if (destination.key === targets.gateway) {
+      problems.add(`${at}mac`, destination.key, "a MAC that is not the gateway's of the network");
+      return undefined;
+    }
     const owner = targets.portOfMac(destination.key);
     if (owner !== undefined) {
       problems.add(`${at}mac`, destination.key, `a MAC that is not a port's own (port ${owner} has it)`);

@@ -3,7 +3,6 @@
  * handshake messages) and the sockets.
  */
 import { randomBytes } from "node:crypto";
-import { appendFileSync, chmodSync, closeSync, openSync } from "node:fs";
 import { type Block, clearPeerTimes, KeySlots, type PeerEvent, Punts, readPeerTimes } from "@weft/dataplane-wasm";
 import { Engine } from "../wireguard/engine.js";
 import { cookieSeal } from "../wireguard/noise/cookie-seal.js";
@@ -15,7 +14,10 @@ import { type Core, closedError } from "./core.js";
 import { endpointOf, endpointText, isGone } from "./endpoint.js";
 import { Problems } from "./invalid.js";
 import { TunnelDevice } from "./tunnel-device.js";
-import type { PeerInfo, PeerSpec, Traffic, WireguardCounters, WireguardInfo } from "./types.js";
+import { Keylog } from "./tunnel-keylog.js";
+import { meshPeer, roomForRelay, TunnelMesh } from "./tunnel-mesh.js";
+import { peerInfos, wireguardCounters } from "./tunnel-report.js";
+import type { PeerChange, PeerInfo, PeerSpec, WireguardCounters, WireguardInfo } from "./types.js";
 import { type CheckedPeer, type CheckedWireguard, checkPeers } from "./wireguard-check.js";
 import type { WireguardSockets } from "./wireguard-sockets.js";
 
@@ -35,7 +37,6 @@ interface Peer {
   /** Counters of the index when the peer took it. */
   readonly before: Block;
 }
-
 /** What the tunnel is told of the data plane around it. */
 export interface TunnelSurroundings {
   /** The clock of the workers. */
@@ -53,10 +54,14 @@ export class Tunnel {
   readonly #peers = new Map<string, Peer>();
   readonly #byIndex = new Map<number, Peer>();
   readonly #allowed = new AllowedIps();
+  /** What list was given last, by public key. */
+  #given: ReadonlyMap<string, PeerSpec>;
+  /** What only a mesh does. */
+  readonly mesh: TunnelMesh | undefined;
   readonly sockets: WireguardSockets;
   #device: TunnelDevice | undefined;
   readonly #drainEvents: () => void;
-  #keylog: string | null;
+  readonly #keylog: Keylog | undefined;
   /** Peers to begin sessions with. */
   readonly #starting = new Set<number>();
   /** Changes of peers, one after another. */
@@ -74,8 +79,10 @@ export class Tunnel {
     this.#core = core;
     this.#spec = spec;
     this.#drainEvents = drainEvents;
-    this.#keylog = spec.keylog ?? null;
+    this.#keylog = spec.keylog === undefined ? undefined : new Keylog(spec.keylog);
     this.sockets = sockets;
+    this.mesh = spec.mesh && this.#openMesh(spec.mesh.probePort, nowMs);
+    this.#given = new Map(spec.given.map((peer) => [peer.publicKey, peer]));
     this.#slots = new KeySlots(core.memory);
     this.#punts = new Punts(core.memory);
     const { tables } = core;
@@ -84,7 +91,7 @@ export class Tunnel {
       nowMs,
       wallMs: () => Date.now(),
       random: (octets) => randomBytes(octets),
-      send: (datagram, to) => this.#send(datagram, to),
+      send: (datagram, to, peer) => (this.mesh ? this.mesh.send(datagram, to, peer) : this.#send(datagram, to)),
       live: (peer) => readPeerTimes(core.memory, peer),
       setEndpoint: (peer, endpoint) => this.#setEndpoint(peer, endpoint),
       setCookieSecret: (secret) => {
@@ -106,7 +113,7 @@ export class Tunnel {
         },
         takeCounter: (slot) => this.#slots.takeCounter(slot),
       },
-      ...(spec.keylog === undefined ? {} : { keylog: this.#keylogTo(spec.keylog) }),
+      ...(this.#keylog ? { keylog: (lines) => this.#keylog?.append(lines) } : {}),
     });
   }
 
@@ -127,6 +134,7 @@ export class Tunnel {
         addresses: spec.address,
         mac1Key: mac1Key(Buffer.from(spec.publicKey, "base64")),
         rekeyAfter: BigInt(spec.rekeyAfterMessages),
+        probePort: spec.mesh?.probePort,
       });
       tunnel = new Tunnel(core, spec, sockets, box, around);
       await tables.publish();
@@ -147,25 +155,59 @@ export class Tunnel {
 
   /** Octets of the longest packet inside the tunnel, over whichever underlay. */
   get mtu(): number {
-    return Math.min(...this.#core.underlay.map(({ family, mtu }) => mtu - TUNNEL_OVERHEAD[family]));
+    const direct = Math.min(...this.#core.underlay.map(({ family, mtu }) => mtu - TUNNEL_OVERHEAD[family]));
+    return this.mesh ? roomForRelay(direct) : direct;
   }
   get addresses(): readonly Address[] {
     return this.#spec.address;
   }
-
   /** Index of the peer whose allowedIps cover an address inside the tunnel longest. */
   peerOf(address: Address): number | undefined {
     return this.#allowed.peerOf(address);
   }
-
   /** Puts a list of peers in place of the present one. One list after another. @throws InvalidInput, nothing changed */
   setPeers(list: readonly PeerSpec[]): Promise<void> {
-    const run = this.#queue.then(() => {
+    return this.#replace(() => list);
+  }
+  /** Adds, replaces and removes single peers. @throws InvalidInput, nothing changed */
+  changePeers({ set = [], remove = [] }: PeerChange): Promise<void> {
+    return this.#replace(() => {
+      const list = new Map(this.#given);
+      for (const publicKey of remove) list.delete(publicKey);
+      for (const peer of set) list.set(peer.publicKey, peer);
+      return [...list.values()];
+    });
+  }
+  #replace(list: () => readonly PeerSpec[]): Promise<void> {
+    const run = this.#queue.then(async () => {
       if (this.#core.closed) throw closedError();
-      return this.#setPeers(this.#check(list));
+      const given = list();
+      const checked = this.#check(given);
+      this.#given = new Map(given.map((peer) => [peer.publicKey, peer]));
+      await this.#setPeers(checked);
     });
     this.#queue = run.catch(() => undefined);
     return run;
+  }
+
+  #openMesh(probePort: number, nowMs: () => number): TunnelMesh {
+    return new TunnelMesh({
+      core: this.#core,
+      engine: () => this.#engine,
+      send: (datagram, to) => this.#send(datagram, to),
+      peer: (index) => [this.#byIndex.get(index)].flatMap((peer) => peer ?? []).map(meshPeer)[0],
+      peers: () => [...this.#peers.values()].map(meshPeer),
+      indexOf: (publicKey) => (typeof publicKey === "string" ? this.#peers.get(publicKey)?.index : undefined),
+      underlayMtu: (endpoint) => this.#underlayMtu(endpoint && parseAddress(endpoint.address)?.family),
+      setEndpoint: (index, endpoint) => {
+        const peer = this.#byIndex.get(index);
+        if (peer) this.#engine.changePeer(index, { ...this.#config(peer.spec), endpoint });
+      },
+      own: this.#spec.address.find(({ family }) => family === 6)?.key,
+      listenPort: this.#spec.listenPort,
+      probePort,
+      nowMs,
+    });
   }
 
   #check(list: readonly PeerSpec[]): CheckedPeer[] {
@@ -182,6 +224,7 @@ export class Tunnel {
     const staying = new Set(wanted.map((w) => w.publicKey));
     const leaving = [...this.#peers.values()].filter((p) => !staying.has(p.spec.publicKey));
     for (const { index, spec } of leaving) {
+      this.mesh?.forget(index);
       this.#engine.removePeer(index);
       tables.tunnel.removePeer(index);
       this.#peers.delete(spec.publicKey);
@@ -193,7 +236,9 @@ export class Tunnel {
       if (old) this.#change(old, spec);
       const { index } = old ?? this.#add(spec);
       tables.tunnel.setAllowed(index, spec.allowedIps);
+      this.mesh?.write(index);
     }
+    this.mesh?.writeLeastMtu();
     this.#allowed.replace([...this.#peers.values()].map(({ index, spec }) => ({ index, prefixes: spec.allowedIps })));
     this.#pointVteps();
     await tables.publish();
@@ -252,6 +297,8 @@ export class Tunnel {
 
   /** Begins sessions with the peers that networks have VTEPs behind: their first frame need not wait for one. */
   startSessions(): void {
+    // In a mesh there may be many more peers than are ever talked to.
+    if (this.mesh) return;
     for (const network of this.#core.networks.values()) {
       for (const { entry } of network.vteps.values()) {
         const peer = entry.isTunnel ? this.peerOf(entry) : undefined;
@@ -276,16 +323,22 @@ export class Tunnel {
   }
 
   #setEndpoint(index: number, endpoint: Endpoint | undefined): void {
-    const { tables, underlay } = this.#core;
+    const { tables } = this.#core;
     const address = endpoint && parseAddress(endpoint.address);
     const local = endpoint?.local === undefined ? undefined : parseAddress(endpoint.local)?.key;
     const peer = this.#byIndex.get(index);
     if (peer) peer.endpoint = endpoint;
     const family = address?.family ?? 4;
-    const mtu = underlay.find((u) => u.family === family)?.mtu ?? 1500;
     const row = address && endpoint && { family, key: address.key, port: endpoint.port, local };
-    tables.tunnel.setEndpoint(index, row, mtu - TUNNEL_OVERHEAD[family]);
+    tables.tunnel.setEndpoint(index, row);
+    if (!this.mesh) tables.tunnel.setPath(index, undefined, this.#underlayMtu(family));
+    this.mesh?.write(index);
     void tables.publish();
+  }
+
+  /** Octets of the longest packet inside a session over the underlay of a family. */
+  #underlayMtu(family: 4 | 6 = 4): number {
+    return (this.#core.underlay.find((u) => u.family === family)?.mtu ?? 1500) - TUNNEL_OVERHEAD[family];
   }
 
   #send(datagram: Buffer, to: Endpoint): boolean {
@@ -306,8 +359,14 @@ export class Tunnel {
     }
     const peer = this.#byIndex.get(event.peer)?.spec.publicKey;
     if (peer === undefined) return;
-    if (event.type === "handshake") this.#core.emit({ type: "handshake", peer, role: event.role });
-    else if (event.type === "unreachable") this.#core.emit({ type: "unreachable", peer });
+    if (event.type === "handshake") {
+      this.#core.emit({ type: "handshake", peer, role: event.role });
+      // The keys are in place when this turn is over.
+      queueMicrotask(() => {
+        this.mesh?.watchSessions(event.peer);
+        this.mesh?.established(event.peer);
+      });
+    } else if (event.type === "unreachable") this.#core.emit({ type: "unreachable", peer });
     else this.#core.emit({ type: "roamed", peer, endpoint: endpointText(event.endpoint) });
   }
 
@@ -317,12 +376,17 @@ export class Tunnel {
   }
   /** Takes the handshake messages that wait. After the events, which may be about keys that those replace. */
   takePunts(): void {
-    for (const punt of this.#punts.take()) this.#engine.punted(punt.message, endpointOf(punt), punt.isLoad);
+    for (const punt of this.#punts.take()) {
+      if (punt.probe) this.mesh?.probed(punt);
+      else this.#engine.punted(punt.message, endpointOf(punt), punt.isLoad);
+    }
   }
 
   handle(event: PeerEvent): void {
-    if (event.kind === "no_session") this.#engine.noSession(event.peer);
-    else if (event.kind === "roamed") this.#engine.roamed(event.peer, endpointOf(event));
+    if (event.kind === "no_session") {
+      this.#engine.noSession(event.peer);
+      this.mesh?.watchSessions(event.peer);
+    } else if (event.kind === "roamed") this.#engine.roamed(event.peer, endpointOf(event));
     else if (!this.#slots.has(event.slot, event.receiver)) return;
     else if (event.kind === "key_used") this.#engine.keyUsed(event.slot);
     else this.#engine.keyWorn(event.slot);
@@ -332,6 +396,7 @@ export class Tunnel {
     if (++this.#ticks % LOCALS_EVERY === 0) this.#forgetLostLocals();
     this.#engine.tick();
     this.#startSome();
+    this.mesh?.watchSessions();
   }
 
   /** An address of ours that is gone cannot be sent from: the kernel chooses another one, and the peer follows. */
@@ -354,65 +419,21 @@ export class Tunnel {
       address: address.map((a) => a.text),
       device: this.#device?.isGone === false ? this.#device.name : null,
       mtu: this.mtu,
-      keylog: this.#keylog,
+      keylog: this.#keylog?.path ?? null,
       peers: this.#peerInfos(),
     };
   }
 
   counters(): WireguardCounters {
-    const { handshakes, rekeys, refused, cookiesSent, cookiesReceived, keepalivesSent, roams } =
-      this.#engine.counters();
-    const peers = this.#peerInfos().map(({ publicKey, receive, transmit, lastHandshake, session }) => ({
-      ...{ publicKey, receive, transmit, lastHandshake, session },
-    }));
-    return { handshakes, rekeys, refused, cookiesSent, cookiesReceived, keepalivesSent, roams, peers };
+    return wireguardCounters(this.#engine.counters(), this.#peerInfos());
   }
-
   #peerInfos(): PeerInfo[] {
-    const { reader } = this.#core;
-    return this.#engine.counters().peers.flatMap(({ peer: index, receive, transmit, lastHandshake, session }) => {
-      const peer = this.#byIndex.get(index);
-      if (!peer) return [];
-      const now = reader.block("PEER_COUNTERS", index);
-      const data = (way: "rx" | "tx", more: Traffic): Traffic => ({
-        packets: (now[`${way}Packets`] as number) - (peer.before[`${way}Packets`] as number) + more.packets,
-        bytes: (now[`${way}Bytes`] as number) - (peer.before[`${way}Bytes`] as number) + more.bytes,
-      });
-      const { publicKey, allowedText, presharedKey, persistentKeepalive } = peer.spec;
-      return {
-        publicKey,
-        endpoint: peer.endpoint ? endpointText(peer.endpoint) : null,
-        allowedIps: allowedText,
-        presharedKey: presharedKey !== undefined,
-        persistentKeepalive,
-        session,
-        lastHandshake,
-        receive: data("rx", receive),
-        transmit: data("tx", transmit),
-      };
-    });
+    return peerInfos(this.#core, this.#engine.counters(), (index) => this.#byIndex.get(index));
   }
 
   /** Ports that answer no more: our device may be among them. */
   gone(ports: readonly number[]): void {
     if (this.#device && ports.includes(this.#device.index)) this.#device.isGone = true;
-  }
-
-  /**
-   * A file that can be written no more ends the log, not the tunnel: behind half a line the rest could not be read.
-   * @throws the system error when the file cannot be made
-   */
-  #keylogTo(path: string): (lines: string) => void {
-    closeSync(openSync(path, "a", 0o600));
-    chmodSync(path, 0o600);
-    return (lines) => {
-      if (this.#keylog === null) return;
-      try {
-        appendFileSync(path, lines, { mode: 0o600 });
-      } catch {
-        this.#keylog = null;
-      }
-    };
   }
 
   /** Removes the device and wipes every key. Workers may still run; the sockets are closed last. */

@@ -6,6 +6,19 @@
  * problem before anything is changed.
  */
 import type { Features, Link } from "@weft/tun";
+import type {
+  PathSpec,
+  PeerActivity,
+  PeerChange,
+  PeerSpec,
+  ProbeSpec,
+  SessionState,
+  WireguardCounters,
+  WireguardInfo,
+  WireguardSpec,
+} from "./wireguard-types.js";
+
+export type * from "./wireguard-types.js";
 
 export interface DataplaneOptions {
   /** Local underlay addresses to bind, at most one per family. Tunnels to the other family's VTEPs need one of it. */
@@ -20,7 +33,7 @@ export interface DataplaneOptions {
   readonly portsMax?: number;
   /** VTEPs summed over networks, 1..16384, default 4096. */
   readonly vtepsMax?: number;
-  /** Static MACs and prefixes summed over networks, default 16384. */
+  /** Static MACs, prefixes, bindings, and addresses and routes of layer-3 ports, summed over networks, default 16384. */
   readonly routesMax?: number;
   /** Networks, 1..4096, default 256. */
   readonly networksMax?: number;
@@ -33,77 +46,6 @@ export interface DataplaneOptions {
   readonly wireguard?: WireguardSpec;
   /** Ports keep their devices when the process dies (TUNSETPERSIST); the daemon sets it. Default false. */
   readonly persistent?: boolean;
-}
-
-/**
- * The WireGuard interface of this host. wireguard-go, or a kernel with WireGuard, is a full peer.
- *
- * Keys are never answered, logged or put into an error.
- */
-export interface WireguardSpec {
-  /** 32 octets. Read by Dataplane.start() only: whoever gave them may wipe them when that has resolved. */
-  readonly privateKey: Uint8Array;
-  /** UDP port on every address of the host, default 51820. */
-  readonly listenPort?: number;
-  /** Addresses of this host inside the tunnel, 1..8: VXLAN runs on the first of each family. */
-  readonly address: readonly string[];
-  /** Name of a TUN device that has these addresses, and routes to the peers' allowedIps: the host is then an ordinary peer. */
-  readonly device?: string;
-  readonly peers?: readonly PeerSpec[];
-  /** Most peers there will ever be, 1..4096, default 256. */
-  readonly peersMax?: number;
-  /** Messages under one key after which a new one is made, 1..2^53-1, default 2^53-1. Time (120 s) does so anyway. */
-  readonly rekeyAfterMessages?: number;
-  /** File that keys of sessions are appended to, for Wireshark (`wg.keylog_file`). Whoever reads it reads all traffic. */
-  readonly keylog?: string;
-}
-
-/** Another host of the WireGuard network. */
-export interface PeerSpec {
-  /** 32 octets in base64: the peer's name. */
-  readonly publicKey: string;
-  /** `ADDR:PORT` or `[ADDR]:PORT`; absent: known once the peer has written. */
-  readonly endpoint?: string;
-  /** Prefixes: what comes from the peer has a source in them, what goes to an address in them goes to the peer. */
-  readonly allowedIps?: readonly string[];
-  /** 32 octets. */
-  readonly presharedKey?: Uint8Array;
-  /** Seconds between messages that keep a NAT open, 0 (off, default) ..65535. */
-  readonly persistentKeepalive?: number;
-}
-
-export type SessionState =
-  /** No usable key. */
-  | "none"
-  /** An initiation is under way, and there is no usable key. */
-  | "handshake"
-  /** There is a key. */
-  | "established";
-
-export interface PeerInfo {
-  readonly publicKey: string;
-  /** As it is now: the peer may have roamed. null: not known yet. */
-  readonly endpoint: string | null;
-  readonly allowedIps: readonly string[];
-  readonly presharedKey: boolean;
-  readonly persistentKeepalive: number;
-  readonly session: SessionState;
-  /** Milliseconds since 1970; null: never. */
-  readonly lastHandshake: number | null;
-  /** WireGuard messages, handshakes included; octets of UDP payload. */
-  readonly receive: Traffic;
-  readonly transmit: Traffic;
-}
-
-export interface WireguardInfo {
-  readonly publicKey: string;
-  readonly listenPort: number;
-  readonly address: readonly string[];
-  readonly device: string | null;
-  /** Octets of the longest packet inside the tunnel. */
-  readonly mtu: number;
-  readonly keylog: string | null;
-  readonly peers: readonly PeerInfo[];
 }
 
 /** A virtual Ethernet with its own VNI, MAC addresses and VTEPs. */
@@ -125,6 +67,11 @@ export interface NetworkSpec {
    * clear. `mixed`: a VTEP that a peer covers is reached through the tunnel, any other in clear.
    */
   readonly encryption?: Encryption;
+  /**
+   * The network's gateway, the same on every host: its MAC is that of the port with role `gateway`, and nothing from or to that MAC
+   * passes a tunnel (`gateway_leak`). Absent: none.
+   */
+  readonly gateway?: string;
   /** Seconds after which an unseen MAC is forgotten, 0 (never) or 1..32000, default 300. */
   readonly ageSeconds?: number;
   /** Broadcast, unknown unicast and multicast frames per second and port; 0 unlimited; default 10000. */
@@ -143,7 +90,8 @@ export interface NetworkSpec {
 
 export type Encryption = "required" | "none" | "mixed";
 
-export interface NetworkInfo extends Required<Omit<NetworkSpec, "mtu" | "guards">> {
+export interface NetworkInfo extends Required<Omit<NetworkSpec, "mtu" | "guards" | "gateway">> {
+  readonly gateway: string | null;
   /** Octets in force. */
   readonly mtu: number;
   readonly guards: {
@@ -175,9 +123,31 @@ export interface RouteTable {
   list(): Route[];
 }
 
+/** An IP address whose MAC is known: ARP requests and neighbour solicitations for it are answered by the switch. */
+export interface Binding {
+  readonly ip: string;
+  readonly mac: string;
+}
+
+export interface BindingTable {
+  /** Puts the whole table in place of the present one. Resolves when in force. @throws InvalidInput, nothing changed */
+  replace(bindings: readonly Binding[]): Promise<void>;
+  list(): Binding[];
+}
+
 export interface AttachSpec {
   /** Network name. */
   readonly network: string;
+  /**
+   * `gateway`: the port of the network's gateway MAC, which local ports reach and no tunnel does; at most one in a network, and its
+   * MAC is the network's `gateway`. Default `container`.
+   */
+  readonly role?: "container" | "gateway";
+  /**
+   * A TUN device: IP packets without Ethernet header. The switch resolves next hops, so that it has to know them: `via` of a route is
+   * one of `gateway`. Not with `gateway` role. Default false.
+   */
+  readonly l3?: boolean;
   /** Namespace: a name (as in `ip netns`), a path, or a PID. Absent: the device stays in the daemon's namespace. */
   readonly netns?: string | number;
   /** Device name in the namespace, default eth0. */
@@ -206,6 +176,20 @@ export interface AttachSpec {
   readonly beforePersist?: (record: PortRecord) => void | Promise<void>;
 }
 
+/** Two stations that have exchanged unicast frames: counted at the port of the local one. */
+export interface Conversation {
+  readonly network: string;
+  /** Port id of the local station. */
+  readonly port: string;
+  readonly localMac: string;
+  readonly remoteMac: string;
+  /** From the remote station to the local one, and back. Octets of Ethernet frames. */
+  readonly receive: Traffic;
+  readonly transmit: Traffic;
+  /** Milliseconds since 1970. */
+  readonly lastSeen: number;
+}
+
 export type PortState = "created" | "up" | "down" | "gone";
 
 export interface PortInfo {
@@ -214,6 +198,8 @@ export interface PortInfo {
   readonly state: PortState;
   /** Name in the namespace. */
   readonly ifname: string;
+  readonly role: "container" | "gateway";
+  readonly l3: boolean;
   /** What was given as netns; null when the device stayed with the daemon. */
   readonly netns: string | null;
   readonly mac: string;
@@ -231,6 +217,8 @@ export interface PortRecord {
   readonly id: string;
   readonly network: string;
   readonly ifname: string;
+  readonly role: "container" | "gateway";
+  readonly l3: boolean;
   /** Path of the namespace, or null for the daemon's own. */
   readonly netnsPath: string | null;
   /** dev:inode of that namespace when the port was attached. */
@@ -325,34 +313,6 @@ export interface Counters {
   readonly other: readonly { readonly name: string; readonly help: string; readonly count: number }[];
 }
 
-/** What the WireGuard control plane has done. Data messages and their drops are among the other counters. */
-export interface WireguardCounters {
-  /** Handshakes by role and result; every pair there is, zero ones too. */
-  readonly handshakes: readonly {
-    readonly role: "initiator" | "responder";
-    readonly result: "completed" | "failed" | "timeout";
-    readonly count: number;
-  }[];
-  /** Handshakes completed while an earlier session was still usable. */
-  readonly rekeys: number;
-  /** Initiations and responses refused, by why. */
-  readonly refused: Readonly<
-    Record<"unsound" | "unknown_peer" | "stale_timestamp" | "too_soon" | "unknown_index", number>
-  >;
-  readonly cookiesSent: number;
-  readonly cookiesReceived: number;
-  readonly keepalivesSent: number;
-  readonly roams: number;
-  readonly peers: readonly {
-    readonly publicKey: string;
-    readonly receive: Traffic;
-    readonly transmit: Traffic;
-    /** Milliseconds since 1970; null: never. */
-    readonly lastHandshake: number | null;
-    readonly session: SessionState;
-  }[];
-}
-
 export type DataplaneEvent =
   /** A handshake ended well. */
   | { readonly type: "handshake"; readonly peer: string; readonly role: "initiator" | "responder" }
@@ -375,6 +335,21 @@ export type DataplaneEvent =
       readonly from: string;
       readonly via: string;
     }
+  /** A probe of a peer (see MeshSpec). */
+  | {
+      readonly type: "probe";
+      readonly peer: string;
+      /** Peer that it came through; null: directly. */
+      readonly via: string | null;
+      /** Where it came from, when it came directly: the peer's address as we see it. */
+      readonly endpoint: string | null;
+      /** First octets of what was sent, at most 128; zeros behind a payload may be among them. */
+      readonly payload: Uint8Array;
+      /** Octets of the IP packet inside the session. */
+      readonly packetBytes: number;
+    }
+  /** The session with a peer has another state. */
+  | { readonly type: "session"; readonly peer: string; readonly session: SessionState }
   | { readonly type: "portGone"; readonly id: string; readonly network: string; readonly why: string }
   /** The device has another name, or (`configure: false`) is in another namespace: its record has changed. */
   | { readonly type: "portMoved"; readonly id: string; readonly network: string; readonly ifname: string }
@@ -421,6 +396,9 @@ export interface DataplaneApi {
   removeNetwork(name: string): Promise<void>;
   networks(): NetworkInfo[];
   routes(network: string): RouteTable;
+  bindings(network: string): BindingTable;
+  /** Who has talked with whom, of all ports; forgotten when not seen for ten minutes, or for more recent ones. */
+  conversations(): Conversation[];
   /** Makes a port. Resolves when frames flow. */
   attach(spec: AttachSpec): Promise<PortInfo>;
   /** Removes a port and its device; nothing happens when there is none. */
@@ -434,6 +412,13 @@ export interface DataplaneApi {
   flush(network?: string): Promise<void>;
   /** Puts the whole list of WireGuard peers in place of the present one; sessions of those that stay go on. */
   setPeers(peers: readonly PeerSpec[]): Promise<void>;
+  /** Adds and removes single peers by public key; sessions of all others are not touched. @throws as setPeers */
+  changePeers(change: PeerChange): Promise<void>;
+  /** Changes the paths of these peers; all others keep theirs. Needs `mesh`. @throws InvalidInput, nothing changed */
+  setPaths(paths: readonly PathSpec[]): Promise<void>;
+  /** Sends a probe. @returns false when there is no session to send it in (one is then begun), or it could not be sent */
+  sendProbe(probe: ProbeSpec): boolean;
+  peerActivity(): PeerActivity[];
   /** null without WireGuard. */
   wireguard(): WireguardInfo | null;
   counters(): Counters;

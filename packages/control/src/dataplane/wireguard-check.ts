@@ -15,7 +15,7 @@ import {
 } from "./address.js";
 import { isIfname } from "./ifname.js";
 import { Problems } from "./invalid.js";
-import type { PeerSpec, WireguardSpec } from "./types.js";
+import type { MeshSpec, PeerSpec, WireguardSpec } from "./types.js";
 
 export interface CheckedPeer {
   /** Base64: the peer's name. */
@@ -39,6 +39,9 @@ export interface CheckedWireguard {
   readonly peersMax: number;
   readonly rekeyAfterMessages: number;
   readonly keylog: string | undefined;
+  readonly mesh: MeshSpec | undefined;
+  /** The peers as they were given. */
+  readonly given: readonly PeerSpec[];
 }
 
 const KEYS = {
@@ -50,6 +53,7 @@ const KEYS = {
   peersMax: "value",
   rekeyAfterMessages: "value",
   keylog: "value",
+  mesh: "object",
 } as const;
 const PEER_KEYS = {
   publicKey: "value",
@@ -225,6 +229,20 @@ export function checkWireguard(
   }
   if (spec.keylog !== undefined && (typeof spec.keylog !== "string" || spec.keylog === ""))
     inside.add("keylog", shown(spec.keylog), "a path");
+  const { mesh } = spec;
+  if (mesh !== undefined) {
+    const port: unknown = (mesh as MeshSpec | null)?.probePort;
+    if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535)
+      inside.add("mesh.probePort", shown(port), "a UDP port, 1..65535");
+    else if (port === around.vxlanPort || port === listenPort)
+      inside.add(
+        "mesh.probePort",
+        port as number,
+        `another port than VXLAN's ${around.vxlanPort} and WireGuard's ${listenPort}`,
+      );
+    if (!address.some(({ family }) => family === 6))
+      inside.add("address", "no IPv6 address", "one of IPv6: messages are relayed to it");
+  }
   const peers = checkPeers(
     spec.peers ?? [],
     "peers",
@@ -235,5 +253,17 @@ export function checkWireguard(
     problems.add(key === "(all)" ? "wireguard" : `wireguard.${key}`, found, allowed);
   if (inside.list.length > 0) return undefined;
   const { privateKey, device, keylog } = spec;
-  return { privateKey, publicKey, listenPort, address, device, peers, peersMax, rekeyAfterMessages, keylog };
+  return {
+    privateKey,
+    publicKey,
+    listenPort,
+    address,
+    device,
+    peers,
+    peersMax,
+    rekeyAfterMessages,
+    keylog,
+    mesh,
+    given: spec.peers ?? [],
+  };
 }

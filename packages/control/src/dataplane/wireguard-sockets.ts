@@ -16,14 +16,16 @@ export class WireguardSockets {
   readonly #sockets: { readonly family: 4 | 6; readonly worker: number; readonly socket: UdpSocket }[] = [];
   readonly #locks: { release(): void }[] = [];
   readonly #workers: number;
+  readonly #isMesh: boolean;
   #lostBefore = 0;
   /** Whether every worker receives. */
   readonly isSteered: boolean;
 
   /** @throws the system error of the first that fails; nothing stays open then */
-  constructor(link: Link, families: readonly (4 | 6)[], port: number, workers: number) {
+  constructor(link: Link, families: readonly (4 | 6)[], port: number, workers: number, isMesh: boolean) {
     const { gro, reuseportSteering } = link.features();
     this.#workers = workers;
+    this.#isMesh = isMesh;
     this.isSteered = reuseportSteering && workers > 1;
     const count = this.isSteered ? workers : 1;
     try {
@@ -37,6 +39,7 @@ export class WireguardSockets {
             reusePort: true,
             gro,
             packetInfo: true,
+            dontFragment: isMesh,
             receiveBuffer: RECEIVE_BUFFER,
             sendBuffer: SEND_BUFFER,
           });
@@ -62,9 +65,12 @@ export class WireguardSockets {
     });
   }
 
-  /** The worker that opens the sessions of a peer. */
+  /**
+   * The worker that opens the sessions of a peer. In a mesh it is always the first: a message may come inside another peer's, whose worker
+   * has to open both. So in a mesh more workers help to seal, not to open.
+   */
   workerOf(peer: number): number {
-    return this.isSteered ? peer % this.#workers : 0;
+    return this.isSteered && !this.#isMesh ? peer % this.#workers : 0;
   }
 
   /** Sends one datagram of the control plane. @throws the system error */

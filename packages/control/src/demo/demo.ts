@@ -1,9 +1,10 @@
 /**
- * `weft demo`: two hosts joined by an underlay, a container on each, two real daemons, end to end on this machine.
+ * `weft demo`: three hosts on one underlay become a mesh, with a container on each; real daemons, end to end on this machine.
  *
  * Everything happens in network, mount and process namespaces of its own with an empty /run, also for an ordinary
  * user, who gets a user namespace as well. They vanish with the last process in them, so nothing is left however the
- * demo ends. This file enters them; `world.ts` builds the hosts, `measure.ts` uses them, `report.ts` prints.
+ * demo ends. This file enters them; `world.ts` builds the hosts, `etc.ts` an /etc for their containers, `measure.ts` uses
+ * them, `report.ts` prints, `shell.ts` lets a user in.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { measure } from "./measure.js";
 import { opening, playground, table } from "./report.js";
+import { placeShell } from "./shell.js";
 import { build, type World } from "./world.js";
 
 export interface DemoOptions {
@@ -27,6 +29,7 @@ const TOOLS = [
   ["unshare", "util-linux"],
   ["nsenter", "util-linux"],
   ["mount", "mount"],
+  ["umount", "mount"],
   ["ip", "iproute2"],
   ["ping", "iputils-ping"],
 ] as const;
@@ -76,8 +79,8 @@ async function outside({ keep }: DemoOptions): Promise<number> {
   child.stdin.on("error", () => {});
   const first = await childOf(child.pid ?? 0);
   child.stdin.write(`nsenter -t ${first} ${user.length > 0 ? "-U --preserve-credentials " : ""}-m -n -p\n`);
-  // Ctrl-C reaches the inner process as well, which ends by itself.
-  process.on("SIGINT", () => {});
+  // Ctrl-C reaches the inner process by itself, a signal that is sent to us does not.
+  process.on("SIGINT", () => child.stdin.write("end\n"));
   for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill("SIGKILL"));
   return await new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
 }
@@ -85,14 +88,15 @@ async function outside({ keep }: DemoOptions): Promise<number> {
 async function inside({ keep }: DemoOptions): Promise<number> {
   let world: World | undefined;
   const outer = await outerProcess();
-  const interrupted = new Promise<void>((resolve) => process.on("SIGINT", () => resolve()));
+  const interrupted = Promise.race([outer.end, new Promise<void>((resolve) => process.on("SIGINT", () => resolve()))]);
   try {
     console.log(opening());
     world = await build(WEFT);
     const result = await measure(world);
-    console.log(table(result));
+    console.log(table(result, world.builtSeconds));
     if (keep) {
-      console.log(playground(outer.enter, process.execPath, WEFT, world));
+      const shell = placeShell(process.execPath, WEFT);
+      console.log(playground(`${outer.enter} ${shell}`, world));
       world.onEnd(({ name }, lastWords) =>
         console.log(
           `\n  The daemon of ${name} has ended. Its last line: ${lastWords || "none"}\n  Ctrl-C ends the rest.`,
@@ -113,18 +117,19 @@ async function inside({ keep }: DemoOptions): Promise<number> {
   }
 }
 
-/** Standard input: its first line is how to enter from outside, its end is the end of the outer process and of us. */
-async function outerProcess(): Promise<{ enter: string; release: () => void }> {
+/** Standard input: its first line is how to enter from outside, the second asks us to end; its end is that of the outer process and of us. */
+async function outerProcess(): Promise<{ enter: string; end: Promise<void>; release: () => void }> {
   const lines = createInterface({ input: process.stdin });
   const die = (): void => process.exit(1);
   lines.on("close", die);
   const enter = await new Promise<string>((resolve) => lines.once("line", resolve));
+  const end = new Promise<void>((resolve) => lines.once("line", () => resolve()));
   const release = (): void => {
     lines.off("close", die);
     lines.close();
     process.stdin.destroy();
   };
-  return { enter, release };
+  return { enter, end, release };
 }
 
 /** The first process in the namespaces, as it is called out here: the only child of `unshare`. */

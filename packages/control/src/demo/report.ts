@@ -1,25 +1,30 @@
 /** What the demo prints. */
 import type { Result } from "./measure.js";
-import type { World } from "./world.js";
+import { EXTRA, type World } from "./world.js";
 
 /** The picture, before anything runs. */
 export function opening(): string {
   return `
-  weft demo: two hosts on this machine, a container on each, one encrypted network
+  weft demo: three hosts on this machine become a mesh, with a container on each
 
-      web 10.8.0.1                          db 10.8.0.2
-           │                                     │
-    ┌──────┴──────┐                       ┌──────┴──────┐
-    │   host-a    │ VXLAN, in WireGuard   │   host-b    │
-    │   weft up   ├───────────────────────┤   weft up   │
-    └─────────────┘                       └─────────────┘
-      192.0.2.1           underlay            192.0.2.2
+         web                   db                  cache         names and addresses
+          │                    │                     │           come from the mesh
+    ┌─────┴─────┐        ┌─────┴─────┐         ┌─────┴─────┐
+    │  host-a   │        │  host-b   │         │  host-c   │
+    │  weft up  │        │  weft up  │         │  weft up  │     VXLAN in WireGuard,
+    │           │        │  --join a │         │  --join a │     from each to each
+    └─────┬─────┘        └─────┬─────┘         └─────┬─────┘
+      192.0.2.1            192.0.2.2             192.0.2.3
+          └────────────────────┴─────────────────────┘
 `;
 }
 
-/** Round trips, throughput, batches, drops, and where the metrics are. */
-export function table(result: Result): string {
+/** The name, round trips, throughput, batches, drops, then the members as the first host sees them. */
+export function table(result: Result, builtSeconds: number): string {
   const rows: [string, string, string][] = [];
+  rows.push(["three hosts joined, containers attached", `${builtSeconds.toFixed(1)} s`, "from the first `weft up`"]);
+  const { lookup } = result;
+  rows.push([`name  ${lookup.from} asks for ${lookup.name}`, `${lookup.ms.toFixed(2)} ms`, lookup.addresses.join(" ")]);
   for (const p of result.pings) {
     const rtt = p.rttMs === undefined ? "no answer" : `${p.rttMs.toFixed(2)} ms`;
     rows.push([`ping  ${p.from} → ${p.to}`, rtt, `${p.received} of ${p.sent} answered`]);
@@ -46,25 +51,36 @@ export function table(result: Result): string {
   const [first, second] = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = "─".repeat(Math.max(...rows.map((row) => (first ?? 0) + (second ?? 0) + row[2].length + 4)));
   const lines = rows.map(([a, b, c]) => `  ${a.padEnd(first ?? 0)}  ${b.padStart(second ?? 0)}  ${c}`.trimEnd());
-  const metrics = result.hosts.map((h) => `  metrics of ${h.host}: ${h.metrics ?? "off"} in its namespace`);
-  return [`  ${line}`, ...lines, `  ${line}`, ...metrics, ""].join("\n");
+  return [`  ${line}`, ...lines, `  ${line}`, "", indented(result.members), "", indented(paths(result.paths)), ""].join(
+    "\n",
+  );
 }
 
-/** Commands to try while `--keep` waits. `enter` is the nsenter command for a shell outside. */
-export function playground(enter: string, node: string, weft: string, world: World): string {
-  const [a, b] = world.hosts;
-  return `  It keeps running until Ctrl-C. From another terminal${enter.includes("-U") ? "" : " (as root)"}:
+/** What `weft status peers` prints, without the host's own WireGuard interface. */
+function paths(text: string): string {
+  return text.split("\n\n")[0] ?? "";
+}
 
-    demo() { ${enter} "$@"; }
-    weft() { demo ${node} ${weft} "$@"; }
-    demo ip netns exec ${a.container.name} ping ${b.container.v4}
-    demo ip netns exec ${b.container.name} ip addr
-    weft status --socket ${a.socket}
-    weft status fdb --socket ${a.socket}
-    weft status peers --socket ${a.socket}
-    demo ip netns exec ${a.name} node -e 'fetch("http://127.0.0.1:6782/metrics").then(r => r.text()).then(console.log)'
-    demo ip netns add extra
-    weft attach extra --network blue --ip 10.8.0.3/24 --socket ${a.socket}
-    demo ip netns exec extra ping ${b.container.v4}
+function indented(text: string): string {
+  return text.trimEnd().replace(/^(?=.)/gm, "  ");
+}
+
+/** Commands to try while `--keep` waits. `enter` starts a shell among the hosts. */
+export function playground(enter: string, world: World): string {
+  const [web, db, cache] = world.containers;
+  return `  It keeps running until Ctrl-C. From another terminal${enter.includes("-U") ? "" : " (as root)"}, a shell among the hosts:
+
+    ${enter}
+
+  and in it, for example:
+
+    ip netns exec ${web.name} ping -c 3 ${db.name}.weft.local
+    weft status containers --socket ${web.host.socket}
+    weft status mesh --socket ${web.host.socket}
+    weft status peers --socket ${db.host.socket}
+    weft status dns --socket ${cache.host.socket}
+    weft attach ${EXTRA} --name ${EXTRA} --socket ${cache.host.socket}
+    ip netns exec ${EXTRA} ping -c 3 ${web.name}.weft.local
+    weft token --socket ${web.host.socket}
 `;
 }

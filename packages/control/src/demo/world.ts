@@ -1,13 +1,13 @@
 /**
- * The demo's hosts: two namespaces joined by a veth pair, one `weft up` in each, one container namespace behind each.
+ * The demo's hosts: three namespaces on one bridge. The first founds a network, the others join it with the command that
+ * `weft token` prints, and each gives a container its addresses and its name.
  *
  * Uses the commands that anybody would type (`ip`, `nsenter`, `weft`), so it can be followed and repeated by hand.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import { promisify } from "node:util";
-import { clamp, publicKeyText } from "../wireguard/key.js";
+import type { PortInfo } from "../dataplane/types.js";
+import { nameServers, ownEtc } from "./etc.js";
 
 const execute = promisify(execFile);
 
@@ -15,45 +15,49 @@ export interface DemoHost {
   readonly name: string;
   /** Underlay address. */
   readonly underlay: string;
-  /** Address inside the WireGuard tunnel. */
-  readonly tunnel: string;
   readonly socket: string;
-  readonly container: { readonly name: string; readonly v4: string; readonly v6: string };
+  /** Name of its container, and of the namespace that stands for it. */
+  readonly container: string;
+}
+
+/** A container with what the network gave it. */
+export interface Container {
+  readonly host: DemoHost;
+  readonly name: string;
+  readonly v4: string;
+  readonly v6: string;
 }
 
 export interface World {
-  readonly hosts: readonly [DemoHost, DemoHost];
+  /** One of each host: web, db, cache. */
+  readonly containers: readonly [Container, Container, Container];
+  /** Where containers ask for names: the gateway of their network. */
+  readonly gateway: string;
+  /** Seconds from the first `weft up` until every container had an address. */
+  readonly builtSeconds: number;
   /** Command of a child process inside a namespace: `[program, …arguments]`. */
   readonly within: (namespace: string, command: readonly string[]) => string[];
   /** Runs `weft` against a host's daemon; its standard output. */
   readonly weft: (host: DemoHost, words: readonly string[]) => Promise<string>;
   /** Told of a daemon that ends by itself, with its last words. */
   readonly onEnd: (tell: (host: DemoHost, lastWords: string) => void) => void;
-  /** `weft down` on both hosts, then checks that the daemons have ended. */
+  /** `weft down` on all hosts, then checks that the daemons have ended. */
   readonly close: () => Promise<void>;
   /** Ends the daemons at once. */
   readonly kill: () => Promise<void>;
 }
 
-const NETWORK = "blue";
-/** How long a daemon may take to say `ready`, or to end. */
-const PATIENCE_MS = 10_000;
+/** How long a daemon may take to say `ready`, or to end: long, for a busy machine with two cores. */
+const PATIENCE_MS = 30_000;
+/** The switch between the hosts. */
+const UNDERLAY = "underlay";
+/** A namespace for `--keep`, with nothing in it yet. */
+export const EXTRA = "extra";
 
-const HOSTS: readonly [DemoHost, DemoHost] = [
-  {
-    name: "host-a",
-    underlay: "192.0.2.1",
-    tunnel: "10.7.0.1",
-    socket: "/run/host-a.sock",
-    container: { name: "web", v4: "10.8.0.1", v6: "fd08::1" },
-  },
-  {
-    name: "host-b",
-    underlay: "192.0.2.2",
-    tunnel: "10.7.0.2",
-    socket: "/run/host-b.sock",
-    container: { name: "db", v4: "10.8.0.2", v6: "fd08::2" },
-  },
+const HOSTS: readonly [DemoHost, DemoHost, DemoHost] = [
+  { name: "host-a", underlay: "192.0.2.1", socket: "/run/host-a.sock", container: "web" },
+  { name: "host-b", underlay: "192.0.2.2", socket: "/run/host-b.sock", container: "db" },
+  { name: "host-c", underlay: "192.0.2.3", socket: "/run/host-c.sock", container: "cache" },
 ];
 
 /** @param weftPath the weft command's script. Throws one message when a step fails. */
@@ -66,78 +70,84 @@ export async function build(weftPath: string): Promise<World> {
   const weft = async (host: DemoHost, words: readonly string[]): Promise<string> =>
     await run(within(host.name, [process.execPath, weftPath, ...words, "--socket", host.socket]));
 
-  for (const host of HOSTS) {
-    for (const name of [host.name, host.container.name]) {
-      await run(["ip", "netns", "add", name]);
-      await run(["ip", "-n", name, "link", "set", "lo", "up"]);
-    }
-  }
-  const [a, b] = HOSTS;
-  const veth = ["ip", "link", "add", "eth0", "netns", a.name, "type", "veth", "peer", "name", "eth0", "netns", b.name];
-  await run(veth);
-  for (const host of HOSTS) {
-    await run(["ip", "-n", host.name, "addr", "add", `${host.underlay}/24`, "dev", "eth0"]);
-    await run(["ip", "-n", host.name, "link", "set", "eth0", "up"]);
-  }
-
+  ownEtc();
+  await wire();
+  const started = performance.now();
   const daemons: Daemon[] = [];
+  const up = (host: DemoHost, words: readonly string[]): Daemon => {
+    const own = ["--name", host.name, "--underlay", host.underlay, "--socket", host.socket];
+    const command = [process.execPath, weftPath, ...words, ...own, "--ephemeral", "--log-format", "json"];
+    const daemon = startDaemon(within(host.name, command));
+    daemons.push(daemon);
+    return daemon;
+  };
+  const attach = async (host: DemoHost): Promise<Container> => {
+    const name = host.container;
+    const { ip } = JSON.parse(await weft(host, ["attach", name, "--name", name, "--json"])) as PortInfo;
+    const bare = ip.map((cidr) => cidr.replace(/\/.*$/, ""));
+    const of = (family: 4 | 6): string => bare.find((address) => address.includes(":") === (family === 6)) ?? "";
+    return { host, name, v4: of(4), v6: of(6) };
+  };
   const kill = async (): Promise<void> => {
     for (const daemon of daemons) daemon.child.kill("SIGKILL");
     await Promise.all(daemons.map((daemon) => daemon.ended));
   };
   try {
-    const keys = new Map(HOSTS.map((host) => [host, clamp(randomBytes(32))]));
-    for (const [host, peer] of [[a, b] as const, [b, a] as const]) {
-      const file = `/run/${host.name}.yaml`;
-      writeFileSync(`/run/${host.name}.key`, (keys.get(host) as Buffer).toString("base64"), { mode: 0o600 });
-      writeFileSync(file, configuration(host, peer, publicKeyText(keys.get(peer) as Buffer)));
-      const words = ["up", "--config", file, "--ephemeral", "--log-format", "json"];
-      daemons.push(startDaemon(within(host.name, [process.execPath, weftPath, ...words])));
-    }
-    await Promise.all(daemons.map((daemon) => daemon.ready));
-    for (const host of HOSTS) {
-      const { name, v4, v6 } = host.container;
-      await weft(host, ["attach", name, "--network", NETWORK, "--id", name, "--ip", `${v4}/24`, "--ip", `${v6}/64`]);
-    }
+    const [a, b, c] = HOSTS;
+    await up(a, ["up"]).ready;
+    // "weft up --join HOST --token TOKEN": what the next host types.
+    const printed = (await weft(a, ["token"])).trim().split(/\s+/);
+    const join = printed.slice(printed.indexOf("up"));
+    const joined = [up(b, join), up(c, join)];
+    await Promise.all(joined.map((daemon) => daemon.ready));
+    const containers = await Promise.all([attach(a), attach(b), attach(c)]);
+    const builtSeconds = (performance.now() - started) / 1000;
+    const gateway = await gatewayOf(a.container);
+    nameServers([...HOSTS.map((host) => host.container), EXTRA], gateway);
+
+    let closing = false;
+    const onEnd: World["onEnd"] = (tell) => {
+      for (const [i, host] of HOSTS.entries()) {
+        const daemon = daemons[i];
+        void daemon?.ended.then(() => closing || tell(host, daemon.lastWords));
+      }
+    };
+    const close = async (): Promise<void> => {
+      closing = true;
+      await Promise.all(HOSTS.map(async (host, i) => (daemons[i]?.running ? await weft(host, ["down"]) : "")));
+      const late = new Promise<never>((_, reject) => {
+        setTimeout(() => reject(new Error("a daemon still runs after `weft down`")), PATIENCE_MS).unref();
+      });
+      await Promise.race([Promise.all(daemons.map((daemon) => daemon.ended)), late]);
+    };
+    return { containers, gateway, builtSeconds, within, weft, onEnd, close, kill };
   } catch (error) {
     await kill();
     throw error;
   }
-  let closing = false;
-  const onEnd: World["onEnd"] = (tell) => {
-    for (const [i, host] of HOSTS.entries()) {
-      const daemon = daemons[i];
-      void daemon?.ended.then(() => closing || tell(host, daemon.lastWords));
-    }
-  };
-  const close = async (): Promise<void> => {
-    closing = true;
-    for (const [i, host] of HOSTS.entries()) if (daemons[i]?.running) await weft(host, ["down"]);
-    const late = new Promise<never>((_, reject) => {
-      setTimeout(() => reject(new Error("a daemon still runs after `weft down`")), PATIENCE_MS).unref();
-    });
-    await Promise.race([Promise.all(daemons.map((daemon) => daemon.ended)), late]);
-  };
-  return { hosts: HOSTS, within, weft, onEnd, close, kill };
 }
 
-/** What an administrator would write into /etc/weft. */
-function configuration(host: DemoHost, peer: DemoHost, peerKey: string): string {
-  return `name: ${host.name}
-underlay: [${host.underlay}]
-socket: ${host.socket}
-wireguard:
-  privateKeyFile: ${host.name}.key
-  address: [${host.tunnel}]
-  peers:
-    - publicKey: ${peerKey}
-      endpoint: ${peer.underlay}:51820
-      allowedIps: [${peer.tunnel}/32]
-networks:
-  - name: ${NETWORK}
-    vni: 42
-    vteps: [${peer.tunnel}]
-`;
+/** Namespaces for the hosts and containers, and a bridge that the hosts are plugged into. */
+async function wire(): Promise<void> {
+  await run(["ip", "link", "add", UNDERLAY, "type", "bridge", "mcast_snooping", "0"]);
+  await run(["ip", "link", "set", UNDERLAY, "up"]);
+  for (const name of [...HOSTS.flatMap((host) => [host.name, host.container]), EXTRA]) {
+    await run(["ip", "netns", "add", name]);
+    await run(["ip", "-n", name, "link", "set", "lo", "up"]);
+  }
+  for (const { name, underlay } of HOSTS) {
+    await run(["ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name]);
+    await run(["ip", "link", "set", name, "master", UNDERLAY, "up"]);
+    await run(["ip", "-n", name, "addr", "add", `${underlay}/24`, "dev", "eth0"]);
+    await run(["ip", "-n", name, "link", "set", "eth0", "up"]);
+  }
+}
+
+async function gatewayOf(container: string): Promise<string> {
+  const text = await run(["ip", "-j", "-n", container, "route", "show", "default"]);
+  const [route] = JSON.parse(text) as { gateway?: string }[];
+  if (route?.gateway === undefined) throw new Error(`${container} has no default route`);
+  return route.gateway;
 }
 
 /** Runs a command to its end; its standard output. A failure is one message with what the command said. */
@@ -171,7 +181,10 @@ function startDaemon(command: readonly string[]): Daemon {
   const ended = new Promise<void>((resolve) => child.on("close", () => resolve()).on("error", () => resolve()));
   let text = "";
   const ready = new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`a daemon is not ready after 10 s:\n${text}`)), PATIENCE_MS);
+    const timer = setTimeout(
+      () => reject(new Error(`a daemon is not ready after ${PATIENCE_MS / 1000} s:\n${text}`)),
+      PATIENCE_MS,
+    );
     const read = (chunk: Buffer): void => {
       text = (text + chunk.toString()).slice(-65_536);
       if (/"ready"/.test(text)) {
@@ -187,7 +200,7 @@ function startDaemon(command: readonly string[]): Daemon {
       reject(new Error(`a daemon did not start:\n${text.trim()}`));
     });
   });
-  // Of two daemons only the first failure is reported; the other shall not count as unhandled.
+  // Of several daemons only the first failure is reported; the others shall not count as unhandled.
   ready.catch(() => {});
   return {
     child,

@@ -2,13 +2,16 @@
 import type { RequestListener } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono } from "hono";
-import { Type } from "typebox";
 import type { NetworkSpec, Route } from "../dataplane/types.js";
 import { codeOf, messageOf, problemsOf, WeftError } from "../errors.js";
 import { errorFields, type Log } from "../log/log.js";
-import type { AttachRequest, Router } from "../router/router.js";
+import type { MeshAttachRequest, MeshControl } from "../router/mesh-control.js";
+import type { Router } from "../router/router.js";
+import { Type } from "../typebox.js";
 import { checkBody, type Endpoint, endpoint } from "./endpoint.js";
+import { meshEndpoints } from "./mesh-endpoints.js";
 import { openApi } from "./openapi.js";
+import { reportOf } from "./report.js";
 import {
   AttachBody,
   Counters,
@@ -32,14 +35,18 @@ const BODY_MAX = 64 * 1024 * 1024;
 
 export interface ApiOptions {
   readonly router: Router;
+  /** Absent: the configuration is static. */
+  readonly mesh?: MeshControl | undefined;
   readonly facts: () => DaemonFacts;
   /** Ends every attachment, then the process. */
   readonly down: () => Promise<void>;
   readonly log: Log;
 }
 
-export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
+export function endpoints({ router, mesh, facts, down }: ApiOptions): Endpoint[] {
   const { dataplane } = router;
+  /** Who keeps attachments. */
+  const ports = mesh ?? router;
   /** One network by name. @throws not_found */
   const network = (name: string) => {
     const found = dataplane.networks().find((n) => n.name === name);
@@ -56,7 +63,7 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       path: "/v1/status",
       summary: "Everything about the daemon at one moment",
       answer: Status,
-      run: () => statusOf(router, facts()),
+      run: () => statusOf(router, facts(), mesh),
     }),
     endpoint({
       method: "get",
@@ -75,8 +82,12 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       answer: Port,
       status: 201,
       run: ({ body }) => {
-        refuseUnused(body as AttachRequest);
-        return router.attach(body as AttachRequest);
+        const request = body as MeshAttachRequest;
+        refuseUnused(request);
+        if (mesh) return mesh.attach(request);
+        refuseMeshKeys(request);
+        const { ipam: _, ...wanted } = request;
+        return router.attach(wanted);
       },
     }),
     endpoint({
@@ -88,7 +99,7 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       run: async ({ query }) => {
         const target = query.netns;
         if (!target) throw new WeftError("invalid_input", "which ports? Give ?netns=TARGET, or DELETE /v1/ports/ID");
-        return { detached: await router.detachNamespace(target) };
+        return { detached: await ports.detachNamespace(target) };
       },
     }),
     endpoint({
@@ -109,7 +120,7 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       answer: Detached,
       run: async ({ params }) => {
         const id = params.id ?? "";
-        return { detached: (await router.detach(id)) ? [id] : [] };
+        return { detached: (await ports.detach(id)) ? [id] : [] };
       },
     }),
     endpoint({
@@ -196,6 +207,14 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       run: () => dataplane.counters(),
     }),
     endpoint({
+      method: "get",
+      path: "/v1/report",
+      summary: "Everything at one moment, for whoever helps you; no secrets, but addresses and names",
+      answer: Type.Object({ status: Status }),
+      run: () => reportOf(router, facts(), mesh),
+    }),
+    ...meshEndpoints(mesh),
+    endpoint({
       method: "post",
       path: "/v1/flush",
       summary: "Forget learned MACs, of one network or of all",
@@ -212,7 +231,7 @@ export function endpoints({ router, facts, down }: ApiOptions): Endpoint[] {
       summary: "Detach everything and stop the daemon",
       answer: Done,
       run: async () => {
-        const detached = dataplane.ports().length + router.parked.length;
+        const detached = dataplane.ports().filter(({ role }) => role !== "gateway").length + router.parked.length;
         await down();
         return { pid: process.pid, detached };
       },
@@ -254,11 +273,24 @@ export function api(options: ApiOptions): Hono {
   return app;
 }
 
+/** @throws WeftError invalid_input for what only a mesh can do */
+function refuseMeshKeys({ ipam, name, dnsNames, publish }: MeshAttachRequest): void {
+  const only = "only a mesh does this, and there is none: weft runs with a static configuration";
+  const problems = [
+    ...(ipam === true ? ["ip: missing; there is no mesh that gives addresses: give --ip ADDR/LEN"] : []),
+    ...(name === undefined ? [] : [`name: ${only}`]),
+    ...(dnsNames === undefined ? [] : [`dnsNames: ${only}`]),
+    ...(publish === undefined ? [] : [`publish: ${only}`]),
+  ];
+  if (problems.length === 0) return;
+  throw new WeftError("invalid_input", problems.length === 1 ? (problems[0] ?? "") : "the request is wrong", problems);
+}
+
 /** Keys that would be ignored: whoever leaves the configuring to another runtime must not believe that weft did it. */
 const CONFIGURED = ["netns", "ifname", "ip", "gateway", "routes"] as const;
 
 /** @throws WeftError invalid_input */
-function refuseUnused(request: AttachRequest): void {
+function refuseUnused(request: MeshAttachRequest): void {
   if (request.configure !== false) return;
   const problems = CONFIGURED.filter((key) => request[key] !== undefined).map(
     (key) => `${key}: not with "configure": false, which leaves this to another runtime`,
@@ -290,6 +322,7 @@ const STATUS: Readonly<Record<string, 400 | 404 | 409 | 422 | 503 | 507>> = {
   invalid_input: 400,
   not_found: 404,
   conflict: 409,
+  no_mesh: 409,
   EEXIST: 409,
   EBUSY: 409,
   ENOENT: 422,

@@ -1,7 +1,8 @@
 /** One operation of the API: what it is called, what it takes and answers, and what runs. */
-import type { Static, TSchema } from "typebox";
+
 import { schemaProblems, showPath } from "../config/problems.js";
 import { WeftError } from "../errors.js";
+import type { Static, TSchema } from "../typebox.js";
 
 export interface Call<B> {
   readonly params: Readonly<Record<string, string>>;

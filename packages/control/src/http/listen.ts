@@ -1,10 +1,11 @@
 /** The daemon's two listeners: the control socket, and the TCP one that has nothing but metrics and health. */
 import { chmodSync, lstatSync, mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { createServer, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, connect, isIPv6 } from "node:net";
+import { type AddressInfo, isIPv6 } from "node:net";
 import { dirname } from "node:path";
 import type { Listen } from "../config/config.js";
 import { WeftError } from "../errors.js";
+import { listens } from "../listens.js";
 
 export interface Listener {
   /** Path, or ADDR:PORT with the port really taken. */
@@ -49,7 +50,7 @@ export async function listenUnix(path: string, handle: RequestListener): Promise
   if (there && !there.isSocket())
     throw new WeftError("conflict", `${path} is in the way and is no socket: remove it, or give another --socket`);
   if (there) {
-    if (await answers(path)) {
+    if (await listens(path)) {
       throw new WeftError(
         "already_running",
         `weft already runs here: it answers on ${path}. \`weft down\` ends it; a second one needs its own --socket`,
@@ -112,26 +113,13 @@ export async function listenTcp({ host, port }: Listen, handle: RequestListener)
   return { where: text((server.address() as AddressInfo).port), close: () => closed(server) };
 }
 
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const done = (yes: boolean) => {
-      socket.destroy();
-      resolve(yes);
-    };
-    socket.once("connect", () => done(true));
-    // EAGAIN: somebody listens, and has a full backlog.
-    socket.once("error", (error: NodeJS.ErrnoException) =>
-      done(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"),
-    );
-  });
-}
-
 function listening(server: Server, listen: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.once("listening", () => {
       server.off("error", reject);
+      // A connection that cannot be taken, out of memory or of descriptors: the next one may be.
+      server.on("error", () => undefined);
       resolve();
     });
     listen();

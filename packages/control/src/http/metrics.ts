@@ -8,7 +8,9 @@
 import { release } from "node:os";
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
 import type { Counters, DataplaneApi, Histogram, PortInfo, PortRecord } from "../dataplane/types.js";
+import type { MeshControl } from "../router/mesh-control.js";
 import { VERSION } from "../version.js";
+import { meshMetrics, meshSnapshot } from "./mesh-metrics.js";
 import { wireguardMetrics } from "./wireguard-metrics.js";
 
 export interface Snapshot {
@@ -33,6 +35,8 @@ export interface Surroundings {
   readonly isUp: (address: string) => boolean;
   /** Most learned MACs. */
   readonly fdbLimit: number;
+  /** Absent: the configuration is static. */
+  readonly mesh?: MeshControl | undefined;
 }
 
 const PORT_STATES = ["created", "up", "down", "gone"] as const;
@@ -49,6 +53,8 @@ const SAMPLE_MS = 2 ** 31 - 1;
 export function openMetrics(dataplane: DataplaneApi, around: Surroundings): Metrics {
   const registry = new Registry();
   let now: Snapshot = { counters: dataplane.counters(), ports: [] };
+  const { mesh } = around;
+  let meshNow = mesh && meshSnapshot(mesh);
 
   const fill = (
     name: string,
@@ -151,6 +157,7 @@ export function openMetrics(dataplane: DataplaneApi, around: Surroundings): Metr
   histogram(registry, "weft_loop_seconds", "Time from one poll to the next, while there was work.", () =>
     now.counters.loopSeconds.map((h, worker) => [{ worker: String(worker) }, h]),
   );
+  meshMetrics({ counter, gauge, histogram: (...of) => histogram(registry, ...of) }, () => meshNow);
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: SAMPLE_MS });
   for (const name of [...MISNAMED, ...SAMPLED]) registry.removeSingleMetric(name);
 
@@ -158,6 +165,7 @@ export function openMetrics(dataplane: DataplaneApi, around: Surroundings): Metr
     contentType: registry.contentType,
     scrape() {
       now = { counters: dataplane.counters(), ports: dataplane.ports() };
+      meshNow = mesh && meshSnapshot(mesh);
       return registry.metrics();
     },
   };

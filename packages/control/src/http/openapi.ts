@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 document, made from the endpoints themselves. */
-import type { TSchema } from "typebox";
+import type { TSchema } from "../typebox.js";
 import { VERSION } from "../version.js";
 import type { Endpoint } from "./endpoint.js";
 import { Failure } from "./schemas.js";

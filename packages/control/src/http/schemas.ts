@@ -1,5 +1,5 @@
 /** What the API takes and answers. These schemas check requests, make the OpenAPI document and are checked by tests. */
-import { type TSchema, Type } from "typebox";
+
 import {
   Cidr,
   Encryption,
@@ -14,6 +14,8 @@ import {
   Via,
   Vni,
 } from "../config/fields.js";
+import { type TSchema, Type } from "../typebox.js";
+import { attachKeys, MeshSummary, Published } from "./mesh-schemas.js";
 
 const Count = Type.Integer({ minimum: 0 });
 const Text = Type.String();
@@ -44,6 +46,8 @@ export const AttachBody = strict(
     routes: Type.Optional(Type.Array(PortRoute, { description: "a list of {to, via}" })),
     id: Type.Optional(PortId),
     labels: Type.Optional(Labels),
+    l3: Type.Optional(Type.Boolean({ description: "true for a device that takes IP packets only (TUN)" })),
+    ...attachKeys,
     configure: Type.Optional(
       Type.Boolean({ description: "true, or false to leave the device in the daemon's namespace" }),
     ),
@@ -66,6 +70,8 @@ export const Port = shape({
   network: Name,
   state: PortState,
   ifname: Text,
+  role: Type.Union([Type.Literal("container"), Type.Literal("gateway")]),
+  l3: Type.Boolean(),
   netns: Type.Union([Text, Type.Null()]),
   mac: Text,
   ip: Type.Array(Text),
@@ -75,6 +81,9 @@ export const Port = shape({
   labels: Labels,
   receive: Traffic,
   transmit: Traffic,
+  name: Type.Optional(Type.Union([Text, Type.Null()], { description: "in a mesh, as it was attached" })),
+  dns: Type.Optional(Type.Array(Text, { description: "in a mesh, full names that lead to it, as it was attached" })),
+  published: Type.Optional(Type.Array(Published, { description: "in a mesh, as it was attached" })),
 });
 export const Network = shape({
   name: Name,
@@ -86,6 +95,7 @@ export const Network = shape({
   macsPerPort: Count,
   acceptFrom: Text,
   encryption: Encryption,
+  gateway: Type.Union([Text, Type.Null()], { description: "MAC of the network's gateway; null for none" }),
   guards: shape({ spoofedMac: Type.Boolean(), routerAdvertisement: Type.Boolean(), dhcpServer: Type.Boolean() }),
   ports: Count,
   routes: Count,
@@ -220,6 +230,7 @@ export const Status = shape({
     warnings: Type.Array(Text),
   }),
   wireguard: Wireguard,
+  mesh: Type.Union([MeshSummary, Type.Null()], { description: "null with a static configuration" }),
   parked: Type.Array(shape({ id: Text, network: Text, netns: Type.Union([Text, Type.Null()]), why: Text }), {
     description: "attachments of an earlier run that could not be adopted",
   }),

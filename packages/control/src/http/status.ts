@@ -1,5 +1,6 @@
 /** What GET /v1/status answers. */
 import { switchedOff } from "../features.js";
+import type { MeshControl } from "../router/mesh-control.js";
 import type { Router } from "../router/router.js";
 import type { Watch } from "../router/watch.js";
 import { VERSION } from "../version.js";
@@ -18,7 +19,8 @@ export interface DaemonFacts {
   readonly watch: Watch;
 }
 
-export function statusOf(router: Router, facts: DaemonFacts): object {
+/** @param mesh undefined: the configuration is static */
+export function statusOf(router: Router, facts: DaemonFacts, mesh: MeshControl | undefined): object {
   const { dataplane } = router;
   const { info } = dataplane;
   return {
@@ -37,6 +39,7 @@ export function statusOf(router: Router, facts: DaemonFacts): object {
       underlay: info.underlay.map((u) => ({ ...u, up: facts.watch.isUp(u.address) })),
     },
     wireguard: dataplane.wireguard(),
+    mesh: mesh ? summaryOf(mesh) : null,
     parked: router.parked.map(({ record, why }) => ({
       id: record.id,
       network: record.network,
@@ -47,5 +50,26 @@ export function statusOf(router: Router, facts: DaemonFacts): object {
     networks: dataplane.networks(),
     ports: dataplane.ports(),
     counters: dataplane.counters(),
+  };
+}
+
+/** The mesh in a few numbers. */
+function summaryOf(mesh: MeshControl): object {
+  const { networkId, members } = mesh.info();
+  const paths = mesh.paths();
+  const count = <T>(list: readonly T[], test: (one: T) => boolean): number => list.filter(test).length;
+  return {
+    networkId,
+    members: {
+      alive: count(members, (m) => m.state === "alive"),
+      unreachable: count(members, (m) => m.state === "unreachable"),
+    },
+    paths: {
+      direct: count(paths, (p) => p.mode === "direct"),
+      relayed: count(paths, (p) => p.mode === "relayed"),
+      none: count(paths, (p) => p.mode === "none"),
+    },
+    containers: mesh.containers().length,
+    exposure: mesh.exposure(),
   };
 }

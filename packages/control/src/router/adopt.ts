@@ -1,7 +1,9 @@
 /** Taking over what an earlier run has left: devices in their namespaces, and the routes of its networks. */
+import type { ConfiguredNetwork } from "../config/config.js";
 import type { DataplaneApi, PortRecord, Route } from "../dataplane/types.js";
 import { codeOf, problemsOf } from "../errors.js";
 import { errorFields, type Log } from "../log/log.js";
+import type { KeptNetwork } from "../state/store.js";
 import { adoptedMtu } from "./advice.js";
 import { whyNamespaceGone } from "./namespace.js";
 
@@ -36,6 +38,11 @@ export async function adopt(record: PortRecord, dataplane: DataplaneApi, log: Lo
     return undefined;
   } catch (error) {
     const { err, code } = errorFields(log, error);
+    const goneSince = whyNamespaceGone(record);
+    if (goneSince) {
+      log.warn(fields, `forgotten: ${goneSince}`);
+      return undefined;
+    }
     if (code === "ENODEV" || code === "ENOENT") {
       log.warn(fields, `forgotten: its device ${record.ifname} is gone`);
       return undefined;
@@ -43,6 +50,29 @@ export async function adopt(record: PortRecord, dataplane: DataplaneApi, log: Lo
     log.error({ ...fields, code }, `not adopted: ${err}`);
     return err;
   }
+}
+
+/**
+ * Networks that the state directory keeps, without those that the configuration file has now, perhaps under a name of its own: their ports
+ * follow the VNI.
+ */
+export function besideFile(
+  networks: readonly KeptNetwork[],
+  ofFile: readonly ConfiguredNetwork[],
+  log: Log,
+): { readonly kept: KeptNetwork[]; readonly renamed: ReadonlyMap<string, string> } {
+  const renamed = new Map<string, string>();
+  const kept = networks.filter(({ spec }) => {
+    const owner = ofFile.find((n) => n.spec.name === spec.name || n.spec.vni === spec.vni);
+    if (!owner) return true;
+    renamed.set(spec.name, owner.spec.name);
+    log.info(
+      { component: "networks", network: spec.name },
+      `the configuration file has this network now, as ${owner.spec.name}`,
+    );
+    return false;
+  });
+  return { kept, renamed };
 }
 
 /**

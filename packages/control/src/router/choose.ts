@@ -61,6 +61,7 @@ export function sameAttachment(request: AttachRequest, dataplane: DataplaneApi):
     ["gateway", list(request.gateway) !== list(port.gateway)],
     ["routes", routesText(request.routes) !== routesText(port.routes)],
     ["labels", pairs(request.labels) !== pairs(port.labels)],
+    ["l3", (request.l3 ?? false) !== port.l3],
     ["configure", record !== undefined && (request.configure ?? true) !== record.configure],
   ];
   const different = differences.filter(([, differs]) => differs).map(([what]) => what);

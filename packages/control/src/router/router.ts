@@ -21,7 +21,7 @@ import type {
 import { WeftError } from "../errors.js";
 import { errorFields, type Log } from "../log/log.js";
 import { EMPTY_STATE, type KeptNetwork, type State, type StateStore } from "../state/store.js";
-import { adopt, refusals, restoreRoutes } from "./adopt.js";
+import { adopt, besideFile, refusals, restoreRoutes } from "./adopt.js";
 import { adviseNetwork, sharedAddresses } from "./advice.js";
 import {
   type AttachRequest,
@@ -49,6 +49,8 @@ export interface RouterOptions {
   readonly store?: StateStore | undefined;
   /** Networks of the configuration file. */
   readonly networks: readonly ConfiguredNetwork[];
+  /** What the last run has left, where `start` comes later: its networks are taken until then. */
+  readonly state?: State | undefined;
   /** WireGuard peers of the configuration file, which the data plane has already; default none. */
   readonly peers?: readonly PeerSpec[] | undefined;
   /** VTEPs of networks that list none of their own. */
@@ -88,42 +90,35 @@ export class Router {
     this.#vteps = options.vteps;
     this.#log = options.log;
     this.#removeDevice = options.removeDevice;
-    const { store, log, saveAgainMs } = options;
+    for (const { spec } of options.state?.networks ?? []) this.#kept.set(spec.name, spec);
+    const { store, log, saveAgainMs: againMs } = options;
     this.#ledger = new Ledger({
       store,
       state: () => this.#state(),
       log,
       between: (write) => this.#between(write),
-      againMs: saveAgainMs,
+      againMs,
     });
   }
 
   get dataplane(): DataplaneApi {
     return this.#dataplane;
   }
-
+  /** Networks that only this host has: of the configuration file, and of the state directory, those of the last run included. */
+  get ownNetworks(): readonly NetworkSpec[] {
+    return [...this.#fileNetworks.map(({ spec }) => spec), ...this.#kept.values()];
+  }
   get parked(): readonly ParkedPort[] {
     return this.#parked;
   }
-
   /** Networks of the file and of the state, then the ports of the last run. */
   start(state: State = EMPTY_STATE): Promise<void> {
     return this.#serial(async () => {
       const problems: string[] = [];
       for (const network of this.#fileNetworks)
         problems.push(...(await refusals(`network ${network.spec.name}`, () => this.#setFileNetwork(network))));
-      // A kept network that the file has now, perhaps under a name of its own: its ports follow the VNI.
-      const renamed = new Map<string, string>();
-      const kept = state.networks.filter(({ spec }) => {
-        const owner = this.#fileNetworks.find((n) => n.spec.name === spec.name || n.spec.vni === spec.vni);
-        if (!owner) return true;
-        renamed.set(spec.name, owner.spec.name);
-        this.#log.info(
-          { component: "networks", network: spec.name },
-          `the configuration file has this network now, as ${owner.spec.name}`,
-        );
-        return false;
-      });
+      const { kept, renamed } = besideFile(state.networks, this.#fileNetworks, this.#log);
+      for (const name of renamed.keys()) this.#kept.delete(name);
       // A network made by `attach --vni` lists no VTEPs: it follows the flags of each start.
       for (const { spec } of kept) {
         const what = `network ${spec.name} (of the state directory; the configuration file may have it instead)`;
@@ -332,7 +327,9 @@ export class Router {
   #between(run: () => void): void {
     void this.#serial(async () => {
       if (!this.#stopped) run();
-    });
+    }).catch((error: unknown) =>
+      this.#log.error({ component: "state", ...errorFields(this.#log, error) }, "the state is not written"),
+    );
   }
 
   readonly #onEvent = (event: DataplaneEvent): void => {
@@ -438,8 +435,11 @@ export class Router {
   #state(): State {
     const networks: KeptNetwork[] = [...this.#kept.values()].map((spec) => ({
       spec,
-      routes: this.#dataplane.routes(spec.name).list(),
+      // Whoever took it out of the data plane has not asked here.
+      routes: this.#networkInfo(spec.name) ? this.#dataplane.routes(spec.name).list() : [],
     }));
-    return { networks, ports: [...this.#dataplane.records(), ...this.#parked.map((p) => p.record)] };
+    // Gateways are made anew at every start.
+    const ports = this.#dataplane.records().filter(({ role }) => role !== "gateway");
+    return { networks, ports: [...ports, ...this.#parked.map((p) => p.record)] };
   }
 }

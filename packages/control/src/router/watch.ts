@@ -23,10 +23,17 @@ const REFUSED_MAX = 16;
 /** Log lines about refused hosts in one minute: forged sources must not fill a disk. */
 const LINES_PER_MINUTE = 8;
 
+export interface WatchOptions {
+  readonly now?: () => Date;
+  /** Whether a member of the mesh has this tunnel address. */
+  readonly isMember?: (address: string) => boolean;
+}
+
 export class Watch {
   readonly #dataplane: DataplaneApi;
   readonly #log: Log;
   readonly #now: () => Date;
+  readonly #isMember: (address: string) => boolean;
   readonly #down = new Set<string>();
   /** WireGuard peers that have answered since they were last given up. */
   readonly #reached = new Set<string>();
@@ -34,10 +41,15 @@ export class Watch {
   #minute = 0;
   #lines = 0;
 
-  constructor(dataplane: DataplaneApi, log: Log, now: () => Date = () => new Date()) {
+  constructor(
+    dataplane: DataplaneApi,
+    log: Log,
+    { now = () => new Date(), isMember = () => false }: WatchOptions = {},
+  ) {
     this.#dataplane = dataplane;
     this.#log = log;
     this.#now = now;
+    this.#isMember = isMember;
     dataplane.on("event", (event) => this.#hear(event));
   }
 
@@ -64,6 +76,14 @@ export class Watch {
   }
 
   #hearRefused({ source, vni, network, reason }: DataplaneEvent & { readonly type: "refused" }): void {
+    if (this.#isMember(source)) {
+      // Its frames were faster than its records: nobody has to do anything.
+      this.#log.debug(
+        { component: "vteps", vtep: source, vni, reason },
+        "VXLAN from a member that is not known here yet",
+      );
+      return;
+    }
     const at = this.#now();
     const others = this.#refused.filter((r) => r.source !== source || r.vni !== vni);
     this.#refused = [{ source, vni, network, reason, at }, ...others].slice(0, REFUSED_MAX);

@@ -34,6 +34,8 @@ const network = map({
   spec: map({ name: text, vni: whole, encryption: optional(encryption) }),
   routes: list(route),
 });
+const role: Test = (v) => v === "container" || v === "gateway";
+const flag: Test = (v) => typeof v === "boolean";
 const port = map({
   id: text,
   network: text,
@@ -46,7 +48,10 @@ const port = map({
   gateway: list(written(isAddress)),
   routes: list(map({ to: written(isCidr), via: optional(written(isAddress)) })),
   labels: (v) => isMap(v) && Object.values(v).every((label) => typeof label === "string"),
-  configure: (v) => typeof v === "boolean",
+  configure: flag,
+  // Missing in the files of a release that had container ports with Ethernet only.
+  role: optional(role),
+  l3: optional(flag),
 });
 
 export const isState = map({ networks: list(network), ports: list(port) });

@@ -2,24 +2,15 @@
  * The state directory: one file, `state.json`, with what must outlive the daemon. Networks that nobody wrote into the
  * configuration file, and one record per attachment.
  *
- * The file is replaced whole: written beside, fsync, renamed, fsync of the directory. A crash leaves the old or the
- * new one. Saves are synchronous, so none overtakes another; the file is small.
+ * The file is replaced whole (file.ts): a crash leaves the old or the new one. Saves are synchronous, so none overtakes another; the
+ * file is small.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { NetworkSpec, PortRecord, Route } from "../dataplane/types.js";
 import { WeftError } from "../errors.js";
 import { isState } from "./check.js";
+import { readWhole, replaceFile, syncDirectory } from "./file.js";
 
 export const STATE_VERSION = 1;
 
@@ -50,13 +41,8 @@ export class StateStore {
    * @throws WeftError bad_state for a file of another version or a damaged one. Neither is ever overwritten.
    */
   load(): State {
-    let text: string;
-    try {
-      text = readFileSync(this.#file, "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return EMPTY_STATE;
-      throw error;
-    }
+    const text = readWhole(this.#file);
+    if (text === undefined) return EMPTY_STATE;
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -79,34 +65,14 @@ export class StateStore {
 
   /** Returns when the state is on disk. */
   save(state: State): void {
-    const temporary = `${this.#file}.new`;
-    const fd = openSync(temporary, "w", 0o600);
-    try {
-      const text = `${JSON.stringify({ version: STATE_VERSION, ...state }, null, 1)}\n`;
-      // writeSync may write less than asked (a full disk announces itself only at the next call).
-      for (let rest = Buffer.from(text); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, this.#file);
-    this.#syncDirectory();
+    replaceFile(this.#file, `${JSON.stringify({ version: STATE_VERSION, ...state }, null, 1)}\n`);
   }
 
   /** After `weft down`: nothing to adopt is left. */
   clear(): void {
     rmSync(this.#file, { force: true });
     rmSync(`${this.#file}.new`, { force: true });
-    if (existsSync(this.#directory)) this.#syncDirectory();
-  }
-
-  #syncDirectory(): void {
-    const fd = openSync(this.#directory, "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    if (existsSync(this.#directory)) syncDirectory(this.#directory);
   }
 
   #damaged(how: string): WeftError {

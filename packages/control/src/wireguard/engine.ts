@@ -4,6 +4,8 @@
  *
  * Who writes something unsound gets no answer (WireGuard paper §5.1). All times are milliseconds.
  */
+
+import type { SessionState } from "../dataplane/types.js";
 import { Allowance } from "./allowance.js";
 import { addressOctets, CookieSecret } from "./cookies.js";
 import { readInitiation } from "./noise/handshake.js";
@@ -144,6 +146,25 @@ export class Engine {
   /** Makes a new session, whether there is one or not. @returns false when that is not possible now: see Peer.start() */
   initiateNow(index: number): boolean {
     return this.#peers.get(index)?.wanted(this.#now) ?? false;
+  }
+
+  /** Seals a packet for a peer; undefined: there is no key that seals. */
+  seal(index: number, packet: Buffer): Buffer | undefined {
+    return this.#peers.get(index)?.seal(packet, this.#now);
+  }
+
+  /** A message of `seal` for a peer, or one that the peer passes on, went out. */
+  wasSent(index: number, octets: number): void {
+    this.#peers.get(index)?.wasSent(octets);
+  }
+
+  /** The way to a peer is another one. */
+  rerouted(index: number): void {
+    this.#peers.get(index)?.rerouted(this.#now);
+  }
+
+  sessionOf(index: number): SessionState {
+    return this.#peers.get(index)?.session(this.#now) ?? "none";
   }
 
   /** The first authenticated data under a key, of whichever role. */

@@ -5,7 +5,7 @@ import { KEY_LEN, keyPair } from "./noise/primitives.js";
 
 /** Characters of a key in base64. */
 const TEXT_LEN = 44;
-/** Longest key file that is looked at: a key, a newline, a little more. */
+/** Longest file that is looked at: a key or a token, a newline, a little more. */
 const FILE_MAX = 256;
 const NOT_OWNER = 0o077;
 /** A FIFO is refused, not waited for. */
@@ -37,15 +37,27 @@ export function publicKeyText(privateKey: Uint8Array): string {
  * @throws WeftError bad_config that names the file and what to do; never with any of its content
  */
 export function readKeyFile(path: string): Buffer {
-  const fd = open(path, O_RDONLY | O_NONBLOCK, "read", "make one with `weft keygen`");
+  const key = readKey(readSecretFile(path, "make one with `weft keygen`", "write a key into it with `weft keygen`"));
+  if (!key) throw refusal(path, "holds no key: 32 octets in base64, as `weft keygen` writes, and nothing else");
+  return key;
+}
+
+/**
+ * Reads a short secret, without the white space around it.
+ *
+ * @param path of a file whose mode has nothing for group and others
+ * @param missing what to do when it cannot be read
+ * @param empty what to do when nothing is in it
+ * @throws WeftError bad_config that names the file and what to do; never with any of its content
+ */
+export function readSecretFile(path: string, missing: string, empty = missing): string {
+  const fd = open(path, O_RDONLY | O_NONBLOCK, "read", missing);
   const octets = Buffer.alloc(FILE_MAX);
   try {
     refuseShared(path, fd);
     const length = readSync(fd, octets, 0, FILE_MAX, 0);
-    if (length === 0) throw refusal(path, "is empty: write a key into it with `weft keygen`");
-    const key = readKey(octets.toString("latin1", 0, length).trim());
-    if (!key) throw refusal(path, "holds no key: 32 octets in base64, as `weft keygen` writes, and nothing else");
-    return key;
+    if (length === 0) throw refusal(path, `is empty: ${empty}`);
+    return octets.toString("latin1", 0, length).trim();
   } finally {
     octets.fill(0);
     closeSync(fd);

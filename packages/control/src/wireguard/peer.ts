@@ -4,7 +4,7 @@
  */
 import type { SessionState } from "../dataplane/types.js";
 import { Macs } from "./cookies.js";
-import { sealKeepalive } from "./keepalive.js";
+import { sealMessage } from "./keepalive.js";
 import { keylogLines } from "./keylog.js";
 import {
   type Initiation,
@@ -160,21 +160,24 @@ export class Peer {
     }
     attempt.sent = { ...slot, noise: first.pending };
     attempt.retryMs = now + REKEY_TIMEOUT + this.#jitter();
-    this.#sendHandshake(first.message, this.#endpoint, now);
+    this.#sendHandshake(first.message, this.#endpoint, now, this.index);
   }
 
-  #sendHandshake(message: Buffer, to: Endpoint, now: number): void {
+  #sendHandshake(message: Buffer, to: Endpoint, now: number, peer?: number): void {
     this.#macs.write(message, now);
     this.#activity.handshakeWasSent(now);
-    this.#send(message, to);
+    this.#send(message, to, peer);
   }
 
-  /** @returns false: it did not get out, not even from an address that the kernel chose */
-  #send(message: Buffer, to: Endpoint): boolean {
+  /**
+   * @param peer ourselves, when it goes the way that data takes
+   * @returns false: it did not get out, not even from an address that the kernel chose
+   */
+  #send(message: Buffer, to: Endpoint, peer?: number): boolean {
     const { surroundings } = this.#common;
     const { address, port, local } = to;
-    if (!surroundings.send(message, to)) {
-      if (local === undefined || !surroundings.send(message, { address, port })) return false;
+    if (!surroundings.send(message, to, peer)) {
+      if (local === undefined || !surroundings.send(message, { address, port }, peer)) return false;
       if (isSame(to, this.#endpoint)) this.forgetLocal();
     }
     this.#traffic.sent(message.length);
@@ -307,7 +310,8 @@ export class Peer {
 
   #learn(from: Endpoint): void {
     const known = this.#endpoint;
-    if (isSame(known, from)) return;
+    // What another peer has brought says nothing of where this one is.
+    if (from.via !== undefined || isSame(known, from)) return;
     this.#setEndpoint(from);
     if (!known || (known.address === from.address && known.port === from.port)) return;
     this.#common.tally.roams++;
@@ -386,7 +390,29 @@ export class Peer {
     if (!session || !this.#endpoint) return;
     const counter = surroundings.keys.takeCounter(session.slot);
     this.#activity.keepaliveWasSent(now);
-    if (this.#send(sealKeepalive(session.send, session.remote, counter), this.#endpoint)) tally.keepalivesSent++;
+    const message = sealMessage(session.send, session.remote, counter);
+    if (this.#send(message, this.#endpoint, this.index)) tally.keepalivesSent++;
+  }
+
+  /** Seals a packet as workers do; undefined: there is no key. */
+  seal(packet: Buffer, now: number): Buffer | undefined {
+    const session = this.#usable(now);
+    if (!session) return undefined;
+    return sealMessage(session.send, session.remote, this.#common.surroundings.keys.takeCounter(session.slot), packet);
+  }
+
+  /** A message that `seal` has made went out. */
+  wasSent(octets: number): void {
+    this.#traffic.sent(octets);
+  }
+
+  /** The way to it is another one: an initiation that is under way is repeated at once. */
+  rerouted(now: number): void {
+    if (this.#attempt) this.#sendInitiation(this.#attempt, now);
+  }
+
+  session(now: number): SessionState {
+    return this.#state(now);
   }
 
   counters(now: number): PeerCounters {

@@ -9,6 +9,8 @@ export interface Endpoint {
   readonly port: number;
   /** Address of ours to send from; absent: the kernel chooses. */
   readonly local?: string;
+  /** Index of the peer that it came through: then the address is one inside the tunnel, and an answer goes back that way. */
+  readonly via?: number;
 }
 
 /** Slots for the keys of sessions. All calls come from one thread. */
@@ -55,8 +57,12 @@ export interface Surroundings {
   wallMs(): number;
   /** Octets from a cryptographic source. */
   random(octets: number): Buffer;
-  /** Sends one datagram. @returns false when that failed: then it is as good as lost on the way */
-  send(datagram: Buffer, to: Endpoint): boolean;
+  /**
+   * Sends one datagram.
+   * @param peer whom it is for, when it is to go the way that data for the peer takes; absent: to the endpoint, as it is
+   * @returns false when that failed: then it is as good as lost on the way
+   */
+  send(datagram: Buffer, to: Endpoint, peer?: number): boolean;
   /** What workers have seen of a peer, the latest over all of them. */
   live(peer: number): Live;
   /** Where data for a peer goes from now on. */

@@ -65,8 +65,8 @@ function lenOf(type: u32): u32 {
   return type == wireguard.COOKIE_REPLY ? wireguard.COOKIE_REPLY_LEN : 0;
 }
 
-/** Judges a datagram that is no transport data. */
-export function message(w: Worker, d: RxDesc, p: usize, len: u32): void {
+/** Judges a datagram that is no transport data. `via`: peer index + 1 that it came through, inside its session; 0: directly. */
+export function message(w: Worker, d: RxDesc, p: usize, len: u32, via: u32): void {
   const type = len < 4 ? 0 : wireguard.type(p);
   if (type == 0 || len != lenOf(type)) return drop(w, PLANE_INGRESS, DROP_WIREGUARD_MESSAGE);
   let flags: u32 = 0;
@@ -85,7 +85,7 @@ export function message(w: Worker, d: RxDesc, p: usize, len: u32): void {
     }
   }
   const isCheap = flags != 0 || type == wireguard.COOKIE_REPLY;
-  if (!punt.put(w, d, p, len, flags, isCheap)) return drop(w, PLANE_INGRESS, DROP_PUNT_FULL);
+  if (!punt.put(w, d, p, len, flags, isCheap, via)) return drop(w, PLANE_INGRESS, DROP_PUNT_FULL);
   add(w, COUNT_PUNTED, 1);
   add(w, COUNT_CONSUMED_INGRESS, 1);
 }

@@ -66,9 +66,9 @@ function count(w: Worker, op: TxOp, segs: u32, octets: u64): void {
   const isMerged = <u32>op.kind == OP_TAP && segs > 1;
   const frames: u64 = isMerged ? 1 : segs;
   const index = indexOf(op.owner);
+  if (<u32>op.kind == OP_UDP && segs > 1 && op.iovCount == op.segs) add(w, COUNT_GROUPED_SENDS, 1);
   if (op.plane == PLANE_EGRESS) {
     add(w, COUNT_OUT_EGRESS, frames);
-    if (<u32>op.kind == OP_UDP && segs > 1 && op.iovCount == op.segs) add(w, COUNT_GROUPED_SENDS, 1);
   } else {
     add(w, COUNT_OUT_INGRESS, frames);
     if (isMerged) {
@@ -122,6 +122,11 @@ export function complete(w: Worker): void {
     if (taken != 0) count(w, op, taken, taken * frameOctets(op));
   }
   w.txCount = 0;
+  reclaim(w);
+}
+
+/** Takes back what operations would name, while there is none: made for frames that were dropped, it would be in others' way. */
+export function reclaim(w: Worker): void {
   w.iovCount = 0;
   w.headerCount = 0;
   w.sealedUsed = 0;

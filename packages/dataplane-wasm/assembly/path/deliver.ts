@@ -3,7 +3,7 @@
  * operations may name the same octets.
  */
 import {
-  ETH_LEN, IOV_SIZE, Iov, JOIN_CLOSED, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, PEER_ADDR, PEER_LOCAL, PORT_L3, Peer, RxDesc, SOURCE_PORTS,
+  ETH_LEN, IOV_SIZE, Iov, JOIN_CLOSED, KIND_PORT, KIND_VTEP, OP_TAP, OP_UDP, PEER_ADDR, PEER_LOCAL, PORT_L3, PORT_ROUTED, Peer, RxDesc, SOURCE_PORTS,
   TX_OP_ADDR, TX_OP_SIZE, TX_OP_VNET_HDR, TxOp, VTEP_ADDR, VXLAN_LEN, Vtep, Worker,
 } from "../abi.gen";
 import { ownerOf, port, vtep } from "../table/config";
@@ -44,9 +44,9 @@ function newOp(w: Worker, d: RxDesc, iovStart: u32, iovCount: u32): TxOp {
   return op;
 }
 
-/** Octets of a frame that a port does not get: the TUN device's packets have a made-up Ethernet header (see layer3.ts). */
+/** Octets of a frame that a port does not get: packets for TUN devices have a made-up Ethernet header (layer3.ts, to-routed.ts). */
 export function skipOf(w: Worker, index: u32): u32 {
-  return (port(w, index).flags & PORT_L3) != 0 ? ETH_LEN : 0;
+  return (port(w, index).flags & (PORT_L3 | PORT_ROUTED)) != 0 ? ETH_LEN : 0;
 }
 
 /** One copy to a local port, with the virtio_net_hdr that the descriptor says. */
@@ -59,10 +59,24 @@ export function toPort(w: Worker, d: RxDesc, index: u32): TxOp {
   op.dest = index;
   op.owner = ownerOf(KIND_PORT, index);
   virtio.write(
-    changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen, d.gsoSize,
+    changetype<usize>(op) + TX_OP_VNET_HDR, d.vnetFlags, d.gsoType, d.hdrLen < <u16>skip ? 0 : d.hdrLen - <u16>skip, d.gsoSize,
     d.csumStart == 0 ? 0 : d.csumStart - <u16>skip, d.csumOffset,
   );
   return op;
+}
+
+/** A frame of two pieces that the switch has made for a port; no octet of a made-up Ethernet header is left out of `head`. */
+export function answer(w: Worker, d: RxDesc, index: u32, head: u32, headLen: u32, rest: u32, restLen: u32): void {
+  const skip = skipOf(w, index);
+  const first = newIov(w, head + skip, headLen - skip);
+  newIov(w, rest, restLen);
+  const op = newOp(w, d, first, 2);
+  op.bytes = headLen - skip + restLen;
+  op.kind = <u8>OP_TAP;
+  op.tos = 0;
+  op.dest = index;
+  op.owner = ownerOf(KIND_PORT, index);
+  virtio.write(changetype<usize>(op) + TX_OP_VNET_HDR, 0, 0, 0, 0, 0, 0);
 }
 
 /** Finishes the checksum that the kernel left open. */

@@ -1,17 +1,19 @@
 /**
- * Grouping: frames to one VTEP with equal length and TOS leave in one send that the kernel cuts into datagrams
- * (UDP_SEGMENT). Nothing in the frames changes. A shorter frame may be the last of its group.
+ * Grouping: frames to one VTEP, and packets for others that a relay hands to one peer, leave in one send that the kernel cuts into
+ * datagrams (UDP_SEGMENT), when their length and TOS are equal. Nothing in them changes. A shorter frame of a local port may be the
+ * last of its group. What comes from the underlay may be of several senders: there, a longer one that does not fit the path would
+ * take the shorter one of somebody else with it.
  *
- * Order is kept per sending socket and VTEP, and so per flow: what cannot join closes the group.
+ * Order is kept per sending socket and owner (VTEP or peer), and so per flow: what cannot join closes the group.
  */
-import { ITEM_IOVS, JOIN_CLOSED, JOIN_GROUP, JoinItem, TxOp, Worker } from "../abi.gen";
+import { ITEM_IOVS, JOIN_CLOSED, JOIN_GROUP, JoinItem, PLANE_EGRESS, TxOp, Worker } from "../abi.gen";
 import { header } from "../table/config";
 import * as items from "./items";
 
 /** Most octets of one send; what IPv6 allows is 20 more. */
 const SEND_MAX: u32 = 65_507;
 
-/** The newest group of a socket and VTEP, open or closed. */
+/** The newest group of a socket and owner, open or closed. */
 export function find(w: Worker, dest: u32, owner: u32): JoinItem | null {
   const key = keyOf(dest, owner);
   const last = items.last(w);
@@ -32,14 +34,15 @@ function isOf(it: JoinItem, dest: u32, owner: u32): bool {
   return op.dest == dest && op.owner == owner;
 }
 
-/** Adds a frame of `len` octets, VXLAN header included, at `off` to a group. False: it is closed now, the frame goes on its own. */
+/** Adds a datagram of `len` octets at `off` to a group. False: it is closed now, the datagram goes on its own. */
 export function append(w: Worker, it: JoinItem, off: u32, len: u32, tos: u32, frameLen: u32): bool {
   if (<u32>it.state == JOIN_CLOSED) return false;
   const op = changetype<TxOp>(<usize>it.op);
   const segs = <u32>op.segs;
   let most = header().gsoSegments;
   if (most > ITEM_IOVS) most = ITEM_IOVS;
-  if (len > it.segLen || <u32>op.tos != tos || segs >= most || it.octets + len > SEND_MAX) {
+  const isOther = len > it.segLen || (len < it.segLen && <u32>op.plane != PLANE_EGRESS);
+  if (isOther || <u32>op.tos != tos || segs >= most || it.octets + len > SEND_MAX) {
     it.state = <u8>JOIN_CLOSED;
     return false;
   }

@@ -6,6 +6,7 @@ import {
   COUNT_BATCH_SUM_INGRESS, COUNT_IN_INGRESS, DROP_TRUNCATED, PLANE_INGRESS, RECEIVER_WIREGUARD4, RX_DESC_ADDR, RX_TRUNCATED, RxDesc, Worker,
 } from "../abi.gen";
 import { desc } from "../table/config";
+import * as talk from "../table/talk";
 import * as admit from "./admit";
 import * as decap from "./decap";
 import * as join from "./join";
@@ -23,7 +24,7 @@ function one(w: Worker, d: RxDesc, off: u32, len: u32): bool {
     return decap.follow(w, d, off, len) || decap.datagram(w, d, off, len, changetype<usize>(d) + RX_DESC_ADDR, 0);
   }
   if (open.isData(off, len)) return open.data(w, d, off, len);
-  admit.message(w, d, off, len);
+  admit.message(w, d, off, len, 0);
   return true;
 }
 
@@ -34,6 +35,7 @@ function one(w: Worker, d: RxDesc, off: u32, len: u32): bool {
  */
 export function ingress(w: Worker, first: u32, n: u32, nowMs: u32): u32 {
   w.nowMs = nowMs;
+  talk.age(w);
   for (let i: u32 = 0; i < n; i++) {
     const d = desc(w, first + i);
     d.plane = <u8>PLANE_INGRESS;

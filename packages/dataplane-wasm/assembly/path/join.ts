@@ -13,8 +13,8 @@
  * overtaken by data that follows it (as nebula does): its number is cumulative.
  */
 import {
-  ITEM_IOVS, JOIN_CLOSED, JOIN_OPEN, JOIN_PARTIAL, JOIN_UNVERIFIED, JoinItem, L3_FRAGMENT, L3_L4, OFFLOAD_TCP,
-  OFFLOAD_UDP, RxDesc, TX_OP_VNET_HDR, TxOp, Worker,
+  JOIN_CLOSED, JOIN_OPEN, JOIN_PARTIAL, JOIN_UNVERIFIED, JoinItem, L3_FRAGMENT, L3_L4, OFFLOAD_TCP,
+  OFFLOAD_UDP, OP_TAP, RxDesc, TX_OP_VNET_HDR, TxOp, Worker,
 } from "../abi.gen";
 import { header } from "../table/config";
 import { be16, be32, setBe16 } from "../wire/bytes";
@@ -76,10 +76,14 @@ function same16(a: usize, b: usize): bool {
   return load<u64>(a) == load<u64>(b) && load<u64>(a, 8) == load<u64>(b, 8);
 }
 
+/** For that port, and no group of datagrams that leave again (group.ts). */
+function isFor(op: TxOp, port: u32): bool {
+  return op.dest == port && <u32>op.kind == OP_TAP;
+}
+
 /** Same port of the switch, addresses, protocol and transport ports: the flow whose order is kept. */
 function isOf(it: JoinItem, d: RxDesc, port: u32): bool {
-  const op = changetype<TxOp>(<usize>it.op);
-  if (op.dest != port || it.ipProto != d.ipProto || it.ipVersion != d.ipVersion) return false;
+  if (!isFor(changetype<TxOp>(<usize>it.op), port) || it.ipProto != d.ipProto || it.ipVersion != d.ipVersion) return false;
   const a = <usize>it.frame;
   const b = <usize>d.frame;
   if (load<u32>(a + it.l4Off) != load<u32>(b + d.l4Off)) return false;
@@ -183,7 +187,7 @@ function extend(w: Worker, it: JoinItem, frame: usize, frameLen: u32, isPartial:
  */
 export function follow(w: Worker, frame: u32, frameLen: u32, port: u32): bool {
   const it = items.last(w);
-  if (it == null || <u32>it.state == JOIN_CLOSED || changetype<TxOp>(<usize>it.op).dest != port) return false;
+  if (it == null || <u32>it.state == JOIN_CLOSED || !isFor(changetype<TxOp>(<usize>it.op), port)) return false;
   return extend(w, it, frame, frameLen, false);
 }
 
@@ -236,11 +240,12 @@ export function toPort(w: Worker, d: RxDesc, port: u32): void {
   if (headerBytes != 0 && items.hasRoom(w)) open(w, d, op, key, headerBytes);
 }
 
-/** Writes the headers of all items that joined anything. Before their operations are sent. */
+/** Writes the headers of all super-frames. Before their operations are sent. */
 export function finish(w: Worker): void {
   for (let i: u32 = 0; i < w.itemCount; i++) {
     const it = items.at(w, i);
-    if (changetype<TxOp>(<usize>it.op).segs > 1) finishOne(it);
+    const op = changetype<TxOp>(<usize>it.op);
+    if (<u32>op.kind == OP_TAP && op.segs > 1) finishOne(it);
   }
 }
 

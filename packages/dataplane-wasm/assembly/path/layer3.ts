@@ -16,6 +16,7 @@ import * as ipv4 from "../wire/ipv4";
 import * as ipv6 from "../wire/ipv6";
 import * as udp from "../wire/udp";
 import * as virtio from "../wire/virtio";
+import * as complete from "./complete";
 import * as deliver from "./deliver";
 import * as ecn from "./ecn";
 import * as join from "./join";
@@ -25,8 +26,8 @@ import * as segment from "./segment";
 import { add, drop } from "./verdict";
 import * as vnet from "./vnet";
 
-/** Makes up the Ethernet header in front of the packet at `p`, and parses it. */
-function dress(d: RxDesc, p: usize, len: u32): void {
+/** Makes up the Ethernet header in front of the packet at `p`. */
+export function dress(d: RxDesc, p: usize, len: u32): void {
   d.frame = <u32>p - ETH_LEN;
   d.frameLen = len + ETH_LEN;
   store<u64>(d.frame, 0);
@@ -80,13 +81,21 @@ function judge(w: Worker, d: RxDesc): void {
   seal.toPeer(w, d, to - 1, <usize>d.frame + ETH_LEN, d.frameLen - ETH_LEN, ecn.inner(d));
 }
 
+/** Room for what the packet can become? */
+function hasRoom(w: Worker, d: RxDesc, segments: u32): bool {
+  return deliver.hasRoom(w, segment.opsBound(segments, d.len)) && segment.hasRoom(w, segments) && seal.hasRoom(w, seal.bound(d.len, segments));
+}
+
 /** A packet from the host. False when the transmit region must be emptied first. */
 export function fromDevice(w: Worker, d: RxDesc): bool {
   const whole = d.len >= VNET_HDR_LEN + ipv4.HEADER_LEN;
-  const segments = whole ? segment.bound(d.off, d.len) : 0;
-  const fits = deliver.hasRoom(w, segment.opsBound(segments, d.len)) && segment.hasRoom(w, segments)
-    && seal.hasRoom(w, seal.bound(d.len, segments));
-  if (!fits && w.txCount != 0) return false;
+  const segments = whole ? segment.bound(w, d.off, d.len) : 0;
+  let fits = hasRoom(w, d, segments);
+  if (!fits) {
+    if (w.txCount != 0) return false;
+    complete.reclaim(w);
+    fits = hasRoom(w, d, segments);
+  }
   add(w, COUNT_IN_EGRESS, 1);
   const c = portCounters(w, d.source);
   c.rxPackets++;

@@ -5,13 +5,15 @@
  *   1. the receiver index names a key of ours, which is young enough
  *   2. the counter was not seen before; the tag is right; only now the counter counts as seen
  *   3. the peer's address is where this came from (roaming)
- *   4. the packet inside is whole, and its source is one of the peer's allowedIps
- *   5. VXLAN to one of our addresses goes to the switch; an echo request is answered; the rest is the tunnel device's
+ *   4. a message of another session in it is opened in its turn, or handed on (carried.ts)
+ *   5. the packet inside is whole, and its source is one of the peer's allowedIps
+ *   6. VXLAN to one of our addresses goes to the switch; a probe to the main thread; an echo request is answered; the rest is the
+ *      tunnel device's
  *
  * A session is opened by one worker only (its number is in the receiver index), so the replay window has one writer.
  */
 import {
-  COUNT_CONSUMED_INGRESS, COUNT_KEEPALIVES, COUNT_OPENED, DROP_ALLOWED_IPS, DROP_AUTH_FAILED, DROP_ECN_CE, DROP_KEY_EXPIRED, DROP_REPLAY,
+  COUNT_CONSUMED_INGRESS, COUNT_KEEPALIVES, COUNT_OPENED, DROP_ALLOWED_IPS, DROP_AUTH_FAILED, DROP_ECN_CE, DROP_KEY_EXPIRED, DROP_RELAY_LOOP, DROP_REPLAY,
   DROP_TUNNEL_ADDRESS, DROP_TUNNEL_PACKET, DROP_TUNNEL_PROTOCOL, DROP_UNKNOWN_INDEX, EVENT_KEY_USED, KEY_HANDSHAKE, KEY_RECEIVE,
   KEY_REPLAY, KEY_FREE, KEY_VALID, Key, PEER_ADDR, PEER_LOCAL, PEER_QUIET_MS, PEER_USED, PLANE_INGRESS, REGION_KEYS, RX_DESC_ADDR, RX_DESC_LOCAL,
   Replay, RxDesc, TUNNEL_HEAD, Worker, WORKER_TUNNEL_SOURCE,
@@ -26,11 +28,14 @@ import * as ipv4 from "../wire/ipv4";
 import * as ipv6 from "../wire/ipv6";
 import * as udp from "../wire/udp";
 import * as wireguard from "../wire/wireguard";
+import * as admit from "./admit";
+import * as carried from "./carried";
 import * as decap from "./decap";
 import * as deliver from "./deliver";
 import * as echo from "./echo";
 import * as ecn from "./ecn";
 import * as layer3 from "./layer3";
+import * as probe from "./probe";
 import * as seal from "./seal";
 import { add, drop } from "./verdict";
 
@@ -65,16 +70,19 @@ function unseal(w: Worker, k: Key, p: usize, len: u32): u32 {
   return 0;
 }
 
-/** Counts an authentic message, and tells the main thread what is new about its key or peer. */
-function note(w: Worker, d: RxDesc, k: Key, slot: u32, len: u32): void {
+/**
+ * Counts an authentic message, and tells the main thread what is new about its key or peer. One that came through another peer says
+ * nothing of the peer's own address.
+ */
+function note(w: Worker, d: RxDesc, k: Key, slot: u32, len: u32, isDirect: bool): void {
   const c = peerCounters(w, k.peer);
   c.rxPackets++;
   c.rxBytes += len;
   const live = peerLive(w, k.peer);
   live.receivedMs = seal.stamp(w);
-  if (len > wireguard.DATA_MIN) live.receivedDataMs = live.receivedMs;
   add(w, COUNT_OPENED, 1);
   if (k.used == 0 && emitKey(w, EVENT_KEY_USED, slot)) k.used = 1;
+  if (!isDirect) return;
   const p = peer(w, k.peer);
   if ((p.flags & PEER_USED) == 0) return;
   const self = changetype<usize>(p);
@@ -161,8 +169,68 @@ function vxlan(w: Worker, d: RxDesc, peerPlus1: u32, off: u32, len: u32, bits: u
   return done;
 }
 
-/** Judges the packet at `p`, which peer `index` has sealed. False when the transmit region must be emptied first. */
-function packet(w: Worker, d: RxDesc, index: u32, p: usize, room: u32): bool {
+/** Puts the packet's source address and port in place of the outer ones in the descriptor. */
+function takeSource(d: RxDesc, p: usize): void {
+  v128.store(changetype<usize>(d) + RX_DESC_ADDR, v128.load(p + 8));
+  v128.store(changetype<usize>(d) + RX_DESC_LOCAL, i64x2.splat(0));
+  d.addrPort = <u16>udp.srcPort(p + ipv6.HEADER_LEN);
+}
+
+/** A message of `len` octets at `m` that the packet at `p`, from peer `index`, has brought. As data(). */
+function nested(w: Worker, d: RxDesc, index: u32, p: usize, m: usize, len: u32): bool {
+  if (!isData(<u32>m, len)) {
+    const addr = v128.load(changetype<usize>(d) + RX_DESC_ADDR);
+    const local = v128.load(changetype<usize>(d) + RX_DESC_LOCAL);
+    const port = d.addrPort;
+    takeSource(d, p);
+    admit.message(w, d, m, len, index + 1);
+    v128.store(changetype<usize>(d) + RX_DESC_ADDR, addr);
+    v128.store(changetype<usize>(d) + RX_DESC_LOCAL, local);
+    d.addrPort = port;
+    return true;
+  }
+  return message(w, d, <u32>m, len, index + 1);
+}
+
+/** What a packet from peer `index` carries: true when it was one. `w.opened` says how far a packet that is judged again has come. */
+function isCarried(w: Worker, d: RxDesc, index: u32, via: u32, p: usize, room: u32): u32 {
+  const len = carried.messageLen(w, p, room);
+  if (len == 0) return NOT_CARRIED;
+  const bits = ecnOf(d, p);
+  if (isOurs(w, p)) {
+    // One message in another, never deeper.
+    if (via != 0) drop(w, PLANE_INGRESS, DROP_TUNNEL_PROTOCOL);
+    else if (bits == ecn.CONDEMNED_BITS) drop(w, PLANE_INGRESS, DROP_ECN_CE);
+    else {
+      const outer = d.tos;
+      d.tos = <u8>bits;
+      const done = nested(w, d, index, p, p + carried.LEAD, len);
+      d.tos = outer;
+      return done ? DONE : AGAIN;
+    }
+    return DONE;
+  }
+  const to = via == 0 ? carried.peerOf(w, p) : 0;
+  if (to == 0) return NOT_CARRIED;
+  if (bits == ecn.CONDEMNED_BITS) {
+    drop(w, PLANE_INGRESS, DROP_ECN_CE);
+    return DONE;
+  }
+  setEcn(p, bits);
+  peerLive(w, index).receivedDataMs = seal.stamp(w);
+  return carried.relay(w, d, index, to - 1, p, bits) ? DONE : AGAIN;
+}
+const NOT_CARRIED: u32 = 0;
+const DONE: u32 = 1;
+const AGAIN: u32 = 2;
+
+/**
+ * Judges the packet at `p`, which peer `index` has sealed. False when the transmit region must be emptied first.
+ * @param via peer index + 1 that it came through; 0: directly
+ */
+function packet(w: Worker, d: RxDesc, index: u32, via: u32, p: usize, room: u32): bool {
+  const state = isCarried(w, d, index, via, p, room);
+  if (state != NOT_CARRIED) return state == DONE;
   const source = changetype<usize>(w) + WORKER_TUNNEL_SOURCE;
   const before = v128.load(source);
   const allowed = isAllowed(w, p, room, index);
@@ -176,6 +244,12 @@ function packet(w: Worker, d: RxDesc, index: u32, p: usize, room: u32): bool {
     return true;
   }
   const ours = isOurs(w, p);
+  const head = ours ? probe.headOf(w, p, len) : 0;
+  if (head != 0) {
+    probe.take(w, d, index, via, p, head, len);
+    return true;
+  }
+  peerLive(w, index).receivedDataMs = seal.stamp(w);
   const inner = ours ? vxlanOff(w, p, len) : 0;
   if (inner != 0) return vxlan(w, d, index + 1, <u32>p + inner, udp.length(p + inner - udp.HEADER_LEN) - udp.HEADER_LEN, bits);
   if (layer3.hasDevice(w)) {
@@ -192,28 +266,43 @@ function packet(w: Worker, d: RxDesc, index: u32, p: usize, room: u32): bool {
 
 /** Judges transport data of `len` octets at `off`. False when the transmit region must be emptied first; it stays open then. */
 export function data(w: Worker, d: RxDesc, off: u32, len: u32): bool {
+  const done = message(w, d, off, len, 0);
+  if (done) w.opened = 0;
+  return done;
+}
+
+/**
+ * The same for a message that came directly (`via` 0) or in another one, through the peer `via` - 1. Worker.opened: how many of the two
+ * are open already.
+ */
+function message(w: Worker, d: RxDesc, off: u32, len: u32, via: u32): bool {
   const p = <usize>off;
+  const depth: u32 = via == 0 ? 0 : 1;
   const slot = slotOf(w, wireguard.receiver(p));
   if (slot == 0) {
-    w.opened = 0;
     drop(w, PLANE_INGRESS, DROP_UNKNOWN_INDEX);
     return true;
   }
   const k = key(slot - 1);
-  if (w.opened == 0) {
+  if (via != 0 && k.peer == via - 1) {
+    // Nobody is his own relay, and who is told of such a path could not answer on it.
+    drop(w, PLANE_INGRESS, DROP_RELAY_LOOP);
+    return true;
+  }
+  if (w.opened <= depth) {
     const why = unseal(w, k, p, len);
     if (why != 0) {
       drop(w, PLANE_INGRESS, why - 1);
       return true;
     }
-    note(w, d, k, slot - 1, len);
+    note(w, d, k, slot - 1, len, via == 0);
     if (len == wireguard.DATA_MIN) {
       add(w, COUNT_KEEPALIVES, 1);
       add(w, COUNT_CONSUMED_INGRESS, 1);
       return true;
     }
   }
-  const done = packet(w, d, k.peer, p + TUNNEL_HEAD, len - wireguard.DATA_MIN);
-  w.opened = done ? 0 : 1;
-  return done;
+  if (packet(w, d, k.peer, via, p + TUNNEL_HEAD, len - wireguard.DATA_MIN)) return true;
+  if (w.opened <= depth) w.opened = depth + 1;
+  return false;
 }

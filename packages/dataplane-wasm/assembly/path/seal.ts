@@ -9,10 +9,15 @@
  * device is sealed as it is, without the headers in the middle. Copying costs a fiftieth of sealing.
  *
  * Counters are taken in one step for all messages of a frame: several workers may seal for one peer.
+ *
+ * A message for a peer that is reached through another one (Peer.via) is sealed once more, for that one, as the payload of a UDP packet
+ * to the far peer's tunnel address. Who relays it sees that packet and can do nothing with what is in it:
+ *
+ *   | head (16) | IPv6 (40) | UDP (8) | the message as above | zeros | tag (16) |
  */
 import {
-  COUNT_SEALED, DROP_NO_ENDPOINT, DROP_NO_ROOM, DROP_NO_SESSION, EVENT_KEY_WORN, EVENT_NO_SESSION, HEADER_AREA, IOV_SIZE, Iov,
-  JOIN_CLOSED, KEY_AGE_MS, KEY_SEND, KEY_VALID, KIND_L3PEER, KIND_VTEP, Key, PEER_QUIET_MS, PLANE_EGRESS, Peer, RxDesc, SENDER_WIREGUARD,
+  COUNT_SEALED, DROP_NO_ENDPOINT, DROP_NO_ROOM, DROP_NO_SESSION, DROP_PATH_MTU, EVENT_KEY_WORN, EVENT_NO_SESSION, HEADER_AREA, HOP_LIMIT, IOV_SIZE, Iov,
+  JOIN_CLOSED, KEY_AGE_MS, KEY_SEND, KEY_VALID, KIND_L3PEER, KIND_VTEP, Key, PEER_QUIET_MS, PEER_TUNNEL_ADDR, Peer, RxDesc, SENDER_WIREGUARD,
   TUNNEL_HEAD, TUNNEL_SOURCE4, TUNNEL_SOURCE6, TUNNEL_TAG, TxOp, VTEP_ADDR, VXLAN_LEN, Vtep, Worker,
 } from "../abi.gen";
 import { header, key, ownerOf, peer, peerLive, tunnel, vtep } from "../table/config";
@@ -30,8 +35,10 @@ import { add, dropMany } from "./verdict";
 /** Most octets of one send over IPv4 and IPv6. */
 const SEND4_MAX: u32 = 65_507;
 const SEND6_MAX: u32 = 65_527;
-/** Octets that sealing adds to one message, at most: head, inner IPv6 and UDP, padding, tag. */
-export const OVERHEAD: u32 = TUNNEL_HEAD + ipv6.HEADER_LEN + udp.HEADER_LEN + 15 + TUNNEL_TAG;
+/** Octets in front of a message that somebody relays. A multiple of 16, as the ciphers like their data. */
+const RELAY_LEAD: u32 = TUNNEL_HEAD + ipv6.HEADER_LEN + udp.HEADER_LEN;
+/** Octets that sealing adds to one message, at most: head, inner IPv6 and UDP, padding, tag; and once more for a relay. */
+export const OVERHEAD: u32 = 2 * (TUNNEL_HEAD + ipv6.HEADER_LEN + udp.HEADER_LEN + 15 + TUNNEL_TAG);
 /** A key may have been made a moment after this batch began. */
 const EARLY_MS: u32 = 10_000;
 /** First port of the range that inner UDP source ports are from (RFC 7348 §5), and how many there are. */
@@ -46,7 +53,7 @@ export function bound(frameLen: u32, segments: u32): u32 {
 
 /** Room for `octets` more? An empty arena has to do. */
 export function hasRoom(w: Worker, octets: u32): bool {
-  return w.sealedUsed == 0 || w.sealedUsed + octets <= w.sealedMax;
+  return w.sealedUsed == 0 || ((w.sealedUsed + 15) & ~15) + octets <= w.sealedMax;
 }
 
 /** A time as PeerLive keeps it: never 0. */
@@ -147,10 +154,53 @@ function compose(w: Worker, p: Peer, v: Vtep | null, at: usize, a: usize, aLen: 
   return whole;
 }
 
-/** Why a peer cannot be sent to: a drop reason + 1, or 0. */
-function obstacle(w: Worker, index: u32, p: Peer): u32 {
+/** Why a peer cannot be sent to: a drop reason + 1, or 0. `via`: peer index + 1 of a relay. */
+function obstacle(w: Worker, index: u32, p: Peer, via: u32): u32 {
   if (sealingKey(w, index, p) == null) return DROP_NO_SESSION + 1;
-  return p.port == 0 ? DROP_NO_ENDPOINT + 1 : 0;
+  if (via == 0) return p.port == 0 ? DROP_NO_ENDPOINT + 1 : 0;
+  const r = peer(w, via - 1);
+  if (sealingKey(w, via - 1, r) == null) return DROP_NO_SESSION + 1;
+  return r.port == 0 ? DROP_NO_ENDPOINT + 1 : 0;
+}
+
+/** Octets of a message in which `len` octets are sealed. */
+function messageLen(len: u32): u32 {
+  return TUNNEL_HEAD + len + TUNNEL_TAG;
+}
+
+/** Octets that are sealed for a relay, to carry a message in which `len` octets are sealed. */
+function carriedLen(r: Peer, len: u32): u32 {
+  return padded(r, ipv6.HEADER_LEN + udp.HEADER_LEN + messageLen(len));
+}
+
+/**
+ * Seals `count` messages for a relay once more, which stand RELAY_LEAD behind `first` + i * `stride`; `len` octets are sealed in each,
+ * `lastLen` in the last. The packet has no UDP checksum: the tag vouches for every octet, twice (RFC 6935 §5).
+ * @returns false when the relay's key is used up
+ */
+function wrap(w: Worker, p: Peer, first: usize, stride: u32, count: u32, len: u32, lastLen: u32, tos: u32): bool {
+  const via = <u32>p.via - 1;
+  const r = peer(w, via);
+  const k = key(r.sendKey - 1);
+  const counter = takeCounters(w, k, via, count);
+  if (counter == wireguard.COUNTER_END) return false;
+  const self = changetype<usize>(tunnel(w));
+  const port = tunnel(w).listenPort;
+  let at = first;
+  for (let i: u32 = 0; i < count; i++) {
+    const inner = messageLen(i + 1 == count ? lastLen : len);
+    const ip = at + TUNNEL_HEAD;
+    ipv6.write(ip, tos, 0, udp.HEADER_LEN + inner, udp.PROTO, self + TUNNEL_SOURCE6, changetype<usize>(p) + PEER_TUNNEL_ADDR);
+    ipv6.setHopLimit(ip, HOP_LIMIT);
+    udp.write(ip + ipv6.HEADER_LEN, port, port, udp.HEADER_LEN + inner);
+    const end = at + TUNNEL_HEAD + carriedLen(r, i + 1 == count ? lastLen : len);
+    for (let q = at + RELAY_LEAD + inner; q < end; q++) store<u8>(q, 0);
+    wireguard.writeData(at, k.remote, counter + i);
+    at += stride;
+  }
+  aead.sealRun(w.aead, changetype<usize>(k) + KEY_SEND, counter, first, stride, count, carriedLen(r, len), carriedLen(r, lastLen));
+  sent(w, via, count);
+  return true;
 }
 
 /** Sending socket towards a peer. */
@@ -169,22 +219,27 @@ export function segments(
   w: Worker, d: RxDesc, index: u32, v: Vtep | null, owner: u32, iov: usize, count: u32, skip: u32, frameLen: u32, headerBytes: u32,
 ): void {
   const p = peer(w, index);
-  const why = obstacle(w, index, p);
+  const why = obstacle(w, index, p, p.via);
   if (why != 0) return dropMany(w, d.plane, why - 1, count);
   const k = key(p.sendKey - 1);
+  // Whom the datagrams go to.
+  const to = p.via != 0 ? peer(w, <u32>p.via - 1) : p;
+  const lead: u32 = p.via != 0 ? RELAY_LEAD : 0;
   const tos = ecn.inner(d);
   const first = w.sealed + ((w.sealedUsed + 15) & ~15);
   const firstIov = changetype<Iov>(iov);
   const secondIov = changetype<Iov>(iov + IOV_SIZE);
   // All but the last are as long as the first: what they take together is known before anything is written.
   const inner = (v != null ? innerLen(v) : 0) + firstIov.len - skip;
-  const stride = TUNNEL_HEAD + padded(p, inner + secondIov.len) + TUNNEL_TAG;
+  const each = padded(p, inner + secondIov.len);
+  if (v != null && isTooLong(w, p, inner + secondIov.len)) return dropMany(w, d.plane, DROP_PATH_MTU, count);
+  const stride = messageLen(lead != 0 ? carriedLen(to, each) : each);
   if (first + count * stride > w.sealed + w.sealedMax) return dropMany(w, d.plane, DROP_NO_ROOM, count);
   const counter = takeCounters(w, k, index, count);
   if (counter == wireguard.COUNTER_END) return dropMany(w, d.plane, DROP_NO_SESSION, count);
   let len: u32 = 0;
   let lastLen: u32 = 0;
-  let at = <usize>first;
+  let at = <usize>first + lead;
   for (let i: u32 = 0; i < count; i++) {
     const a = changetype<Iov>(iov);
     const b = changetype<Iov>(iov + IOV_SIZE);
@@ -194,11 +249,15 @@ export function segments(
     at += stride;
     iov += 2 * IOV_SIZE;
   }
-  aead.sealRun(w.aead, changetype<usize>(k) + KEY_SEND, counter, first, stride, count, len, lastLen);
+  aead.sealRun(w.aead, changetype<usize>(k) + KEY_SEND, counter, first + lead, stride, count, len, lastLen);
+  if (lead != 0) {
+    if (!wrap(w, p, first, stride, count, len, lastLen, tos)) return dropMany(w, d.plane, DROP_NO_SESSION, count);
+    lastLen = carriedLen(to, lastLen);
+  }
   sent(w, index, count);
-  closeGroup(w, p, owner);
+  closeGroup(w, to, owner);
   let most = header().gsoSegments;
-  const fits = (p.family == 6 ? SEND6_MAX : SEND4_MAX) / stride;
+  const fits = (to.family == 6 ? SEND6_MAX : SEND4_MAX) / stride;
   if (fits < most) most = fits != 0 ? fits : 1;
   const frame = headerBytes + d.gsoSize;
   let off = first;
@@ -207,8 +266,8 @@ export function segments(
   while (left != 0) {
     const segs = left < most ? left : most;
     const isLast = segs == left;
-    const wire = isLast ? (segs - 1) * stride + TUNNEL_HEAD + lastLen + TUNNEL_TAG : segs * stride;
-    const op = deliver.newPeerOp(w, d, p, owner, socketOf(p), off, wire);
+    const wire = isLast ? (segs - 1) * stride + messageLen(lastLen) : segs * stride;
+    const op = deliver.newPeerOp(w, d, to, owner, socketOf(to), off, wire);
     op.segs = <u16>segs;
     op.gsoSize = segs == 1 ? 0 : <u16>stride;
     op.bytes = isLast ? octets : segs * frame;
@@ -232,36 +291,55 @@ function closeGroup(w: Worker, p: Peer, owner: u32): void {
   if (it != null) it.state = <u8>JOIN_CLOSED;
 }
 
-/** Seals one packet or frame of `len` octets at `from` for a peer; it shares a send with others of its length. */
-function one(w: Worker, d: RxDesc, index: u32, v: Vtep | null, owner: u32, from: usize, len: u32, tos: u32): void {
+/** True when `len` octets do not fit the path to a peer, and somebody keeps track of paths. */
+function isTooLong(w: Worker, p: Peer, len: u32): bool {
+  return len > p.mtu && tunnel(w).probePort != 0;
+}
+
+/** Octets of the longest frame that the path to a VTEP carries; 0 when nobody keeps track of it. */
+export function frameMax(w: Worker, index: u32): u32 {
+  const v = vtep(w, index);
+  if (tunnel(w).probePort == 0 || v.peer == 0) return 0;
+  const mtu = peer(w, v.peer - 1).mtu;
+  const over = innerLen(v) + VXLAN_LEN;
+  return mtu > over ? mtu - over : 1;
+}
+
+/**
+ * Seals one packet or frame of `len` octets at `from` for a peer; it shares a send with others of its length.
+ * @param via peer index + 1 that it goes through; 0: directly
+ */
+function one(w: Worker, d: RxDesc, index: u32, via: u32, v: Vtep | null, owner: u32, from: usize, len: u32, tos: u32): void {
   const p = peer(w, index);
-  const why = obstacle(w, index, p);
+  const why = obstacle(w, index, p, via);
   if (why != 0) return dropMany(w, d.plane, why - 1, 1);
+  if (v != null && isTooLong(w, p, len + innerLen(v))) return dropMany(w, d.plane, DROP_PATH_MTU, 1);
   const k = key(p.sendKey - 1);
-  const at = w.sealed + ((w.sealedUsed + 15) & ~15);
-  if (at + bound(len, 1) > w.sealed + w.sealedMax) return dropMany(w, d.plane, DROP_NO_ROOM, 1);
+  const to = via != 0 ? peer(w, via - 1) : p;
+  const start = w.sealed + ((w.sealedUsed + 15) & ~15);
+  const at = start + (via != 0 ? RELAY_LEAD : 0);
+  if (start + bound(len, 1) > w.sealed + w.sealedMax) return dropMany(w, d.plane, DROP_NO_ROOM, 1);
   const counter = takeCounters(w, k, index, 1);
   if (counter == wireguard.COUNTER_END) return dropMany(w, d.plane, DROP_NO_SESSION, 1);
   const sealed = compose(w, p, v, at, from, len, 0, 0, tos, d.hash);
   wireguard.writeData(at, k.remote, counter);
   aead.sealRun(w.aead, changetype<usize>(k) + KEY_SEND, counter, at, 0, 1, sealed, sealed);
-  const wire = TUNNEL_HEAD + sealed + TUNNEL_TAG;
-  w.sealedUsed = at + wire - w.sealed;
+  if (via != 0 && !wrap(w, p, start, 0, 1, sealed, sealed, tos)) return dropMany(w, d.plane, DROP_NO_SESSION, 1);
+  const wire = messageLen(via != 0 ? carriedLen(to, sealed) : sealed);
+  w.sealedUsed = start + wire - w.sealed;
   sent(w, index, 1);
-  // An answer on the way in stays alone: there, items are super-frames for ports (join.ts).
-  const joins = <u32>d.plane == PLANE_EGRESS;
-  const it = joins ? group.find(w, socketOf(p), owner) : null;
-  if (it != null && group.append(w, it, at, wire, tos, d.frameLen)) return;
-  const op = deliver.newPeerOp(w, d, p, owner, socketOf(p), at, wire);
+  const it = group.find(w, socketOf(to), owner);
+  if (it != null && group.append(w, it, start, wire, tos, d.frameLen)) return;
+  const op = deliver.newPeerOp(w, d, to, owner, socketOf(to), start, wire);
   op.tos = <u8>tos;
-  if (joins) group.open(w, op, wire);
+  group.open(w, op, wire);
 }
 
 /** One frame to a VTEP inside the tunnel, after deliver.encapsulate(). */
 export function toVtep(w: Worker, d: RxDesc, index: u32): void {
   const v = vtep(w, index);
   if (v.peer == 0) return dropMany(w, d.plane, DROP_NO_SESSION, 1);
-  one(w, d, v.peer - 1, v, ownerOf(KIND_VTEP, index), d.frame - VXLAN_LEN, d.frameLen + VXLAN_LEN, ecn.inner(d));
+  one(w, d, v.peer - 1, peer(w, v.peer - 1).via, v, ownerOf(KIND_VTEP, index), d.frame - VXLAN_LEN, d.frameLen + VXLAN_LEN, ecn.inner(d));
 }
 
 /** The segments that segment.cut() has made last to a VTEP inside the tunnel. */
@@ -273,5 +351,10 @@ export function superToVtep(w: Worker, d: RxDesc, index: u32, iov: usize, count:
 
 /** One IP packet to a peer, as it is. `tos`: ECN bits for the outer header. */
 export function toPeer(w: Worker, d: RxDesc, index: u32, packet: usize, len: u32, tos: u32): void {
-  one(w, d, index, null, ownerOf(KIND_L3PEER, index), packet, len, tos);
+  one(w, d, index, peer(w, index).via, null, ownerOf(KIND_L3PEER, index), packet, len, tos);
+}
+
+/** One IP packet of another peer to the next one on its way: directly, whatever the path of our own data is. */
+export function handOn(w: Worker, d: RxDesc, index: u32, packet: usize, len: u32, tos: u32): void {
+  one(w, d, index, 0, null, ownerOf(KIND_L3PEER, index), packet, len, tos);
 }

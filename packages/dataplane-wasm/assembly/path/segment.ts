@@ -17,7 +17,7 @@ import {
   COUNT_MADE_EGRESS, COUNT_SUPER_FRAMES_EGRESS, DROP_GSO_HEADER, DROP_GSO_SEGMENTS, DROP_NO_ROOM, HEADERS_MAX, HEADER_AREA, IOV_SIZE,
   L3_FRAGMENT, L3_L4, Network, PLANE_EGRESS, RxDesc, VXLAN_LEN, Worker,
 } from "../abi.gen";
-import { header } from "../table/config";
+import { header, tunnel } from "../table/config";
 import { be16, be32, setBe16, setBe32 } from "../wire/bytes";
 import * as checksum from "../wire/checksum";
 import * as ipv4 from "../wire/ipv4";
@@ -56,9 +56,15 @@ function headerLen(d: RxDesc): u32 {
   return len < d.frameLen && VXLAN_LEN + len <= HEADER_AREA ? len : 0;
 }
 
+/** Most that a path takes off a segment's payload besides its length: inner IPv6, UDP and VXLAN header, and a header area. */
+const PATH_OVERHEAD: u32 = ipv6.HEADER_LEN + udp.HEADER_LEN + VXLAN_LEN + HEADER_AREA;
+
 /** At most this many segments come of the frame behind the virtio_net_hdr at `p`; 0 when it is no super-frame. */
-export function bound(p: usize, frameLen: u32): u32 {
-  const size = virtio.gsoSize(p);
+export function bound(w: Worker, p: usize, frameLen: u32): u32 {
+  let size = virtio.gsoSize(p);
+  // A narrow path may cut it smaller (too-big.ts).
+  const least = tunnel(w).leastMtu;
+  if (least != 0 && size + PATH_OVERHEAD > least) size = least > 2 * PATH_OVERHEAD ? least - PATH_OVERHEAD : PATH_OVERHEAD;
   if (virtio.gsoType(p) == virtio.GSO_NONE || size == 0) return 0;
   const count = frameLen / size + 1;
   return count < HEADERS_MAX ? count : HEADERS_MAX;
@@ -239,6 +245,13 @@ export function toVtep(w: Worker, d: RxDesc, index: u32, headerBytes: u32, first
     payload -= octets;
     iov += 2 * segs;
   }
+}
+
+/** Makes a TCP super-frame's segments so short that frames of `most` octets hold them; 0: they may be as long as they are. */
+export function narrow(d: RxDesc, most: u32): void {
+  if (most == 0 || (<u32>d.gsoType & ~virtio.GSO_ECN) == virtio.GSO_UDP_L4) return;
+  const headerBytes = headerLen(d);
+  if (headerBytes != 0 && headerBytes + d.gsoSize > most && most > headerBytes) d.gsoSize = <u16>(most - headerBytes);
 }
 
 /** One super-frame to one VTEP. */

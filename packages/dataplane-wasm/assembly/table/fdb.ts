@@ -290,6 +290,21 @@ export function ageBucket(w: Worker, number: u32, tick: u32): void {
   release(bucket);
 }
 
+/** Forgets one MAC of a network: a route says from now on where it is, and nothing older comes back when that goes. */
+export function forget(w: Worker, key: u64): void {
+  const h = keyHash(seed(), key);
+  const a = bucketAt(<u32>h);
+  const b = bucketAt(<u32>(h >> 32));
+  if (read(w, a, key) == MISS && (a == b || read(w, b, key) == MISS)) return;
+  if (!takeBoth(a, b)) {
+    count(w, COUNT_LATCH_MISSES);
+    return;
+  }
+  const cell = cellOf(a, key) || cellOf(b, key);
+  if (cell != 0) remove(w, cell);
+  releaseBoth(a, b);
+}
+
 /** Forgets the entries of one network index, or of all with 0xffffffff. */
 export function flush(w: Worker, networkIndex: u32): void {
   const buckets = region(REGION_FDB).count;

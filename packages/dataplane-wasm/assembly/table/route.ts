@@ -2,12 +2,12 @@
  * The route hash: what the configuration says, exact match, written by the main thread, double-buffered.
  *
  * All kinds of key share it: static MACs (ports' own included), IPv4 and IPv6 prefixes, source addresses of VTEPs outside and
- * inside the tunnel, VNIs, and WireGuard's own addresses and allowed prefixes. Open addressing with linear probing over a power-of-two number of cells, at most half of them used.
+ * inside the tunnel, VNIs, WireGuard's own addresses and allowed prefixes, bindings, and addresses and routes of layer-3 ports. Open addressing with linear probing over a power-of-two number of cells, at most half of them used.
  * The longest prefix is found by trying the lengths that the network uses, longest first: a network has few lengths, and
  * only frames whose MAC is unknown come here.
  */
 import {
-  Network, REGION_ROUTES, ROUTE_IPV4, ROUTE_IPV6, ROUTE_MAC, ROUTE_PEER4, ROUTE_PEER6, ROUTE_SIZE, ROUTE_TUNNEL, ROUTE_TUNNEL_VTEP,
+  Network, Port, REGION_ROUTES, ROUTE_BINDING, ROUTE_HOP4, ROUTE_HOP6, ROUTE_IPV4, ROUTE_IPV6, ROUTE_MAC, ROUTE_OWN, ROUTE_PEER4, ROUTE_PEER6, ROUTE_SIZE, ROUTE_TUNNEL, ROUTE_TUNNEL_VTEP,
   ROUTE_VNI, ROUTE_VTEP, Route, Tunnel, Worker,
 } from "../abi.gen";
 import { header, region, tunnel } from "./config";
@@ -120,6 +120,24 @@ export function peer6(w: Worker, hi: u64, lo: u64): u32 {
   const t: Tunnel = tunnel(w);
   const owner = longest6(w, ROUTE_PEER6 << 24, t.v6Lens0, t.v6Lens1, t.v6Lens2, hi, lo);
   return owner == NONE ? 0 : (owner & 0xff_ffff) + 1;
+}
+
+/** MAC that is bound to an address (IPv4 mapped); 0 for none. */
+export function binding(w: Worker, network: u32, hi: u64, lo: u64): u64 {
+  const r = find(w, (ROUTE_BINDING << 24) | network, hi, lo);
+  return r ? (<u64>r.generation << 32) | <u64>r.value : 0;
+}
+/** Layer-3 port that has the address, or NONE. */
+export function own(w: Worker, network: u32, hi: u64, lo: u64): u32 {
+  return value(w, (ROUTE_OWN << 24) | network, hi, lo);
+}
+/** What the routes of a layer-3 port say of an IPv4 address: HOP << 8 | length of the prefix, or NONE. */
+export function hop4(w: Worker, index: u32, p: Port, address: u32): u32 {
+  return longest4(w, (ROUTE_HOP4 << 24) | index, p.v4Lens, address);
+}
+/** The same for IPv6. */
+export function hop6(w: Worker, index: u32, p: Port, hi: u64, lo: u64): u32 {
+  return longest6(w, (ROUTE_HOP6 << 24) | index, p.v6Lens0, p.v6Lens1, p.v6Lens2, hi, lo);
 }
 
 /** True when the network has prefix routes of that family at all. */

@@ -5,7 +5,7 @@
  *
  * p is the first octet of the hardware type. check() also tells whether it is this kind of ARP at all.
  */
-import { be16, be32, be48 } from "./bytes";
+import { be16, be32, be48, setBe16, setBe32, setBe48 } from "./bytes";
 
 export const HEADER_LEN: u32 = 28;
 export const REQUEST: u32 = 1;
@@ -26,4 +26,14 @@ export function senderIp(p: usize): u32 {
 }
 export function targetIp(p: usize): u32 {
   return be32(p + 24);
+}
+/** Writes a whole packet. */
+export function write(p: usize, op: u32, fromMac: u64, fromIp: u32, toMac: u64, toIp: u32): void {
+  setBe32(p, 0x0001_0800);
+  setBe16(p + 4, 0x0604);
+  setBe16(p + 6, op);
+  setBe48(p + 8, fromMac);
+  setBe32(p + 14, fromIp);
+  setBe48(p + 18, toMac);
+  setBe32(p + 24, toIp);
 }

@@ -26,6 +26,9 @@ export function setBe16(p: usize, v: u32): void {
 export function setBe32(p: usize, v: u32): void {
   store<u32>(p, bswap<u32>(v));
 }
+export function setBe64(p: usize, v: u64): void {
+  store<u64>(p, bswap<u64>(v));
+}
 export function setBe48(p: usize, v: u64): void {
   setBe32(p, <u32>(v >> 16));
   setBe16(p + 4, <u32>v & 0xffff);

@@ -45,6 +45,14 @@ export function dstLo(p: usize): u64 {
 export function setTrafficClass(p: usize, value: u32): void {
   setBe32(p, (be32(p) & 0xf00f_ffff) | (value << 20));
 }
+/** Hop limit of neighbour discovery: only a station of the same link can have sent it (RFC 4861 §7.1). */
+export const LINK_HOPS: u32 = 255;
+export function hopLimit(p: usize): u32 {
+  return load<u8>(p, 7);
+}
+export function setHopLimit(p: usize, value: u32): void {
+  store<u8>(p, <u8>value, 7);
+}
 /** Writes a header, hop limit 64. Addresses: 16 octets each at `src` and `dst`. */
 export function write(p: usize, trafficClass: u32, flowLabel: u32, payload: u32, next: u32, src: usize, dst: usize): void {
   setBe32(p, 0x6000_0000 | (trafficClass << 20) | flowLabel);

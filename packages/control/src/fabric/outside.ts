@@ -1,0 +1,193 @@
+/**
+ * What of this host's containers leads outside, and names: gateways where containers are, the host's own ports, published ports, DNS at
+ * the gateways' addresses.
+ */
+
+import type { DataplaneApi } from "../dataplane/types.js";
+import { Forwarder, serversOf } from "../dns/forward.js";
+import { DnsServer } from "../dns/server.js";
+import type { Zone } from "../dns/zone.js";
+import { messageOf } from "../errors.js";
+import { bare } from "../gateway/address.js";
+import { type Exposure, Gateway, hostPortId } from "../gateway/gateway.js";
+import { namespacePath } from "../gateway/namespace.js";
+import type { BlockedPort, Publication } from "../gateway/nft.js";
+import type { Ipam } from "../ipam/ipam.js";
+import type { Log } from "../log/log.js";
+import { containerMac } from "../mac.js";
+import type { ExposureInfo } from "../mesh-answers.js";
+import type { Networks } from "../overlay/networks.js";
+import type { Router } from "../router/router.js";
+import type { MeshStore } from "./state.js";
+
+export interface OutsideOptions {
+  readonly dataplane: DataplaneApi;
+  readonly router: Router;
+  readonly networks: Networks;
+  readonly ipam: Ipam;
+  readonly store: MeshStore;
+  /** Path of the control socket: the gateways' namespace stands beside it. */
+  readonly socket: string;
+  readonly blocked: readonly BlockedPort[];
+  /** The names as they are now. */
+  readonly zone: () => Zone;
+  readonly log: Log;
+}
+
+export class Outside {
+  readonly #options: OutsideOptions;
+  readonly #gateway: Gateway;
+  readonly dns: DnsServer;
+  readonly #servers: ReturnType<typeof serversOf>;
+  #again: NodeJS.Timeout | undefined;
+
+  private constructor(options: OutsideOptions, gateway: Gateway) {
+    this.#options = options;
+    this.#gateway = gateway;
+    this.#servers = serversOf(
+      "/etc/resolv.conf",
+      () => new Set(this.#gateway.endpoints().map(({ address }) => address)),
+    );
+    this.dns = new DnsServer({ zone: options.zone, forwarder: new Forwarder({ servers: this.#servers }) });
+  }
+
+  /** Removes what an earlier daemon has left. @throws WeftError when a program is missing that makes namespaces */
+  static async open(options: OutsideOptions): Promise<Outside> {
+    const { dataplane, router, log } = options;
+    const gateway = await Gateway.open({
+      path: namespacePath(options.socket),
+      ports: {
+        ports: () => dataplane.ports(),
+        // The host's own ports outlive the daemon, gateways do not.
+        attach: (spec) => (spec.role === "gateway" ? dataplane.attach(spec) : router.attach(spec)),
+        detach: async (id) => {
+          if (dataplane.ports().find((port) => port.id === id)?.role === "gateway") await dataplane.detach(id);
+          else await router.detach(id);
+        },
+      },
+      blocked: options.blocked,
+      tell: (text) => log.info({ component: "gateway" }, text),
+    });
+    return new Outside(options, gateway);
+  }
+
+  /** Makes gateways, exposures and published ports as they should be now. What fails is tried again. */
+  async apply(): Promise<void> {
+    clearTimeout(this.#again);
+    try {
+      await this.#apply();
+    } catch (error) {
+      this.#options.log.warn({ component: "gateway" }, `${messageOf(error)}; tried again in 10 s`);
+      this.#again = setTimeout(() => void this.apply(), 10_000).unref();
+    }
+  }
+
+  /** The same, once, and a failure is the caller's. */
+  async #apply(): Promise<void> {
+    const { dataplane, networks, store } = this.#options;
+    const exposed = await this.#exposures();
+    const used = new Set([
+      ...dataplane
+        .ports()
+        .filter(({ role }) => role === "container")
+        .map(({ network }) => network),
+      ...store.state.exposed,
+    ]);
+    const wanted = networks.list().filter(({ name, localVni }) => used.has(name) && localVni !== null);
+    await this.#gateway.apply({
+      networks: wanted.map(({ name, value, localVni }) => ({
+        name,
+        vni: localVni ?? value.vni,
+        cidr4: value.cidr4,
+        cidr6: value.cidr6,
+      })),
+      exposed,
+      published: this.#published(),
+    });
+    const { problems } = await this.dns.listen(this.#gateway.endpoints());
+    for (const [where, error] of problems)
+      this.#options.log.warn({ component: "dns" }, `no names at ${where}: ${error.message}`);
+  }
+
+  /** The host's own ports as they should be, and still should be when all have addresses. */
+  async #exposures(): Promise<Exposure[]> {
+    const { networks, ipam, store } = this.#options;
+    const names = store.state.exposed;
+    const exposed: Exposure[] = [];
+    for (const network of names) {
+      const value = networks.get(network)?.value;
+      if (value === undefined) continue;
+      const { ips, index } = await ipam.allocate(network, hostPortId(network));
+      exposed.push({ network, ip: ips, mac: containerMac(value.vni, index) });
+    }
+    return store.state.exposed === names ? exposed : this.#exposures();
+  }
+
+  #published(): Publication[] {
+    const { dataplane, store } = this.#options;
+    return dataplane.ports().flatMap((port) =>
+      (store.state.containers[port.id]?.published ?? []).map((published) => ({
+        ...published,
+        network: port.network,
+        targets: port.ip.map(bare),
+        isRouted: port.gateway.length > 0,
+      })),
+    );
+  }
+
+  async expose(network: string): Promise<void> {
+    const { store } = this.#options;
+    if (store.state.exposed.includes(network)) return;
+    const before = store.state.exposed;
+    store.change({ exposed: [...before, network] });
+    try {
+      await this.#apply();
+    } catch (error) {
+      store.change({ exposed: before });
+      await this.apply();
+      throw error;
+    }
+  }
+
+  async hide(network: string): Promise<void> {
+    const { store, ipam } = this.#options;
+    if (!store.state.exposed.includes(network)) return;
+    store.change({ exposed: store.state.exposed.filter((one) => one !== network) });
+    await this.#apply();
+    ipam.release(hostPortId(network));
+  }
+
+  info(): ExposureInfo {
+    const { exposed, acceptedIn } = this.#gateway.status();
+    const { dataplane, store } = this.#options;
+    return {
+      exposed: exposed.map(({ network, ifname, ip }) => ({ network, ifname, ips: ip.map(bare) })),
+      published: dataplane
+        .ports()
+        .flatMap(({ id, network }) =>
+          (store.state.containers[id]?.published ?? []).map((one) => ({ ...one, network, container: id })),
+        ),
+      foreignRules: acceptedIn.map((chain) => `accept rules of weft stand in chain ${chain}`),
+    };
+  }
+
+  get listening(): string[] {
+    return this.#gateway
+      .endpoints()
+      .map(({ address }) => (address.includes(":") ? `[${address}]:53` : `${address}:53`));
+  }
+
+  /** Where what is not ours is asked. */
+  get upstream(): string[] {
+    return this.#servers().map(({ address, port }) =>
+      address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
+    );
+  }
+
+  /** @param isParked the host keeps its own ports for the next start */
+  async close(isParked: boolean): Promise<void> {
+    clearTimeout(this.#again);
+    await this.dns.close();
+    await this.#gateway.close(isParked);
+  }
+}

@@ -1,0 +1,79 @@
+/** The direct path between two of three hosts is cut while TCP runs: it goes on through the third, and comes back. */
+import t from "tap";
+import { until } from "../lab/job.js";
+import { Lab } from "../lab/lab.js";
+import { allReach, meshOf, type PathRow, type Station, station } from "../lab/mesh.js";
+import { Shaper } from "../lab/shaper.js";
+import { stream, transfer } from "../lab/traffic.js";
+import type { Weft } from "../lab/weft.js";
+
+const pathTo = async (weft: Weft, name: string): Promise<PathRow | undefined> =>
+  ((await weft.get("/v1/paths")) as PathRow[]).find((row) => row.name === name);
+
+t.test("over a relay and back", { timeout: 120_000 }, async (t) => {
+  const lab = await Lab.open(t);
+  const { hosts, shaper } = await Shaper.hosts(lab, ["left", "middle", "right"]);
+  const wefts = await meshOf(lab, hosts);
+  const [left, middle, right] = wefts as [Weft, Weft, Weft];
+  const a = await station(lab, left, "a");
+  const b = await station(lab, right, "b");
+  const m = await station(lab, middle, "m");
+  await allReach([a, b, m] satisfies Station[], 30_000);
+  await until("a direct path", async () => (await pathTo(left, right.host.label))?.mode === "direct", 20_000);
+
+  // What the relay sees on its wire: captured whole, searched for what was sent.
+  const secret = "the-relay-must-not-read-this";
+  const capture = lab.file("relay.pcap");
+  const sniffer = middle.host.start(["tshark", "-q", "-i", "under0", "-w", capture, "-F", "pcap"]);
+  await sniffer.line(/Capturing/);
+
+  const running = await stream(a.container, b.container, b.v4, 12e6, 1e6);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await shaper.worsenBoth(0, 2, { kind: "cut" });
+  await until("relayed", async () => (await pathTo(left, right.host.label))?.mode === "relayed", 20_000);
+  await until("and back", async () => (await pathTo(right, left.host.label))?.mode === "relayed", 20_000);
+  t.equal((await pathTo(left, right.host.label))?.viaName, middle.host.label, "through the middle");
+  const before = await relayed(middle);
+  t.equal(
+    (await a.container.ping(b.v6, { size: 200, more: ["-p", Buffer.from(secret).toString("hex").slice(0, 32)] }))
+      .received,
+    3,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  t.ok((await relayed(middle)) > before, "the relay counts what it hands on");
+  await shaper.healBoth(0, 2);
+  await until("direct again", async () => (await pathTo(left, right.host.label))?.mode === "direct", 20_000);
+  const { sent, received } = await running.finish();
+  t.equal(received.sha256, sent.sha256, "the stream has arrived whole");
+  t.ok(received.gapMs < 3000, `longest gap ${Math.round(received.gapMs)} ms`);
+
+  sniffer.child.kill("SIGINT");
+  await sniffer.ended;
+  const hex = Buffer.from(secret).toString("hex").slice(0, 32);
+  const found = await middle.host.attempt(["sh", "-c", `od -An -v -tx1 ${capture} | tr -d ' \\n' | grep -c ${hex}`]);
+  t.equal(found.stdout.trim(), "0", "nothing of it can be read on the relay's wire");
+
+  await t.test("cut one way only", async (t) => {
+    await shaper.worsen(0, 2, { kind: "cut" });
+    await until("left sees it", async () => (await pathTo(left, right.host.label))?.mode === "relayed", 20_000);
+    await until("right sees it", async () => (await pathTo(right, left.host.label))?.mode === "relayed", 20_000);
+    const { received: answers } = await a.container.ping(b.v4);
+    if (answers !== 3) {
+      for (const w of wefts) t.comment(await w.ok(["status", "peers"]), await w.ok(["status", "drops"]));
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+      for (const w of wefts) t.comment(await w.ok(["status", "peers"]), await w.ok(["status", "drops"]));
+      t.comment((await a.container.ping(b.v4)).text);
+    }
+    t.equal(answers, 3);
+    const { sent, received } = await transfer(a.container, b.container, b.v4, 2e6);
+    t.equal(sent.sha256, received.sha256);
+    await shaper.heal(0, 2);
+    await until("direct again", async () => (await pathTo(right, left.host.label))?.mode === "direct", 20_000);
+  });
+});
+
+/** Datagrams that a host has handed on for others. */
+async function relayed(weft: Weft): Promise<number> {
+  const { other } = (await weft.get("/v1/counters")) as { other: { name: string; count: number }[] };
+  return other.find(({ name }) => name === "relayed_packets")?.count ?? 0;
+}
