@@ -11,7 +11,7 @@
  * with -9, ends with them. The last line is `N passed, N failed`, counted in assertions; a skipped test has failed.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -43,18 +43,22 @@ const TOOLS = {
   cc: "build-essential",
 };
 
-/**
- * Tests on real devices that run one at a time: they measure, hold deadlines of their own, put the machine under load, or
- * use devices outside of a lab. The others have namespaces, sockets and directories of their own, and mostly wait.
- */
-const ALONE =
-  /^test\/netns\/(idle|mesh-chaos|mesh-five|mesh-relay|offloads|restart|soak|tun.*|wireguard-(device|hostile))\.test\.ts$/;
+/** Tests on real devices that run one at a time: they measure, hold deadlines of their own, or put the machine under load. */
+const ALONE = /^test\/netns\/(idle|mesh-chaos|mesh-five|mesh-relay|offloads|restart|soak|wireguard-hostile)\.test\.ts$/;
+/** Those that use devices outside of a lab: in a network namespace of their own. */
+const BARE = /^test\/netns\/(tun.*|wireguard-device)\.test\.ts$/;
 
-/** Test directories in running order, and how many files at once. */
+/**
+ * What runs one after the other, each a list of what runs side by side: test directories, which files of them, and how many
+ * at once. Most tests on real devices have namespaces, sockets and directories of their own, and mostly wait.
+ */
 const STAGES = [
-  { dirs: ["house", "unit", "sim", "fuzz"], jobs: 3 },
-  { dirs: ["netns"], jobs: 4, fits: (file) => !ALONE.test(file) },
-  { dirs: ["netns"], jobs: 1, fits: (file) => ALONE.test(file) },
+  [{ dirs: ["house", "unit", "sim", "fuzz"], jobs: 3 }],
+  [
+    { dirs: ["netns"], jobs: 4, fits: (file) => !ALONE.test(file) && !BARE.test(file) },
+    { dirs: ["netns"], jobs: 1, fits: (file) => BARE.test(file), bare: true },
+  ],
+  [{ dirs: ["netns"], jobs: 1, fits: (file) => ALONE.test(file) }],
 ];
 
 // Debian keeps ip, ethtool and others where an ordinary user's PATH does not look.
@@ -107,18 +111,23 @@ async function inside(allowed) {
       .resume();
   }
   const sum = { passed: 0, failed: Number(process.env.WEFT_TEST_MISSING ?? 0), files: 0 };
-  for (const { dirs, jobs, fits } of STAGES) {
+  const part = async ({ dirs, jobs, fits, bare }) => {
     const wanted = dirs.filter((dir) => (options.only ?? dirs).includes(dir) && (allowed ?? dirs).includes(dir));
     const files = wanted
       .flatMap(filesOf)
       .filter(chosen)
       .filter(fits ?? (() => true));
-    if (files.length === 0) continue;
-    const result = await tap(files, jobs);
+    if (files.length === 0) return;
+    const result = await tap(files, jobs, bare);
     sum.passed += result.passed;
     sum.failed += result.failed;
     sum.files += files.length;
-  }
+  };
+  const before = jiffies();
+  for (const parts of STAGES) await Promise.all(parts.map(part));
+  const [all, stolen] = jiffies().map((now, i) => now - before[i]);
+  if (stolen > all / 20)
+    console.log(`This machine's host gave ${Math.round((100 * stolen) / all)} % of the time to others.`);
   if (sum.files === 0) {
     console.log("No test file matches.");
     sum.failed++;
@@ -128,12 +137,21 @@ async function inside(allowed) {
   return sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 }
 
-/** One run of tap. Prints a line per file, and what failed in it; resolves with the counts of tap's own summary. */
-async function tap(files, jobs) {
+/**
+ * One run of tap. Prints a line per file, and what failed in it; resolves with the counts of tap's own summary.
+ *
+ * @param bare in a network namespace of its own, and with a `.tap` of its own: two runs of tap cannot share that
+ */
+async function tap(files, jobs, bare = false) {
   const bin = join(root, "node_modules/tap/dist/esm/run.mjs");
-  const args = [bin, "run", "--reporter=tap", `--jobs=${jobs}`];
-  if (options.long) args.push("--timeout=7200");
-  const child = spawn(process.execPath, [...args, ...files], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const command = [process.execPath, bin, "run", "--reporter=tap", `--jobs=${jobs}`];
+  if (options.long) command.push("--timeout=7200");
+  if (bare) {
+    const script = 'mkdir -p .tap && mount -t tmpfs tmpfs .tap && ip link set lo up && exec "$@"';
+    command.unshift("unshare", "-n", "-m", "sh", "-c", script, "sh");
+  }
+  const [name, ...words] = [...command, ...files];
+  const child = spawn(name, words, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
   let counts;
   let held = [];
@@ -191,6 +209,12 @@ function build() {
     return false;
   }
   return true;
+}
+
+/** Of all processors since the boot: all, and those that a virtual machine's host gave to others (proc_stat(5)). */
+function jiffies() {
+  const counts = readFileSync("/proc/stat", "latin1").split("\n", 1)[0].split(/\s+/).slice(1, 9).map(Number);
+  return [counts.reduce((sum, count) => sum + count, 0), counts[7]];
 }
 
 function filesOf(dir) {

@@ -8,11 +8,12 @@ import type { Counters } from "@weft/control";
 import type { Test } from "tap";
 import { until } from "./job.js";
 import { type ContainerRow, containers, type PathRow } from "./mesh.js";
+import { ownShare, ownSleep } from "./own-time.js";
 import { clock, type Prober, type ProberState } from "./prober.js";
 import type { Shaper } from "./shaper.js";
 import type { Weft } from "./weft.js";
 
-/** Milliseconds within which everybody whom the underlay connects reaches each other again. */
+/** Milliseconds, of the machine's own time, within which everybody whom the underlay connects reaches each other again. */
 export const LIMITS = {
   cut: 3000,
   "one-way cut": 3000,
@@ -160,12 +161,13 @@ export class Chaos {
     kind: Kind,
     what: string,
     act: () => Promise<void>,
-    meanwhile = () => sleep(LIMITS[kind] + 500),
+    meanwhile = () => ownSleep(LIMITS[kind] + 500),
   ): Promise<void> {
     const seen = new Map(this.probers.map((prober) => [prober, prober.gaps.length]));
     // Those that it does not part, from its beginning to its end.
     await act();
     const atMs = clock();
+    const share = ownShare();
     const pairs = this.#pairs();
     await meanwhile();
     const endMs = clock();
@@ -173,12 +175,15 @@ export class Chaos {
       () => undefined,
     );
     const silent = new Set(await this.#silent(pairs, endMs));
+    const own = share();
     let worstMs = 0;
     const late: [Prober, Prober, number][] = [];
     for (const pair of pairs) {
       const [from, to] = pair;
       const gaps = to.gaps.slice(seen.get(to)).filter((gap) => gap.from === from.index && !gap.isBroadcast);
-      const ms = silent.has(pair) ? Number.POSITIVE_INFINITY : Math.max(0, ...gaps.map(({ lastMs }) => lastMs - atMs));
+      const ms = silent.has(pair)
+        ? Number.POSITIVE_INFINITY
+        : Math.max(0, ...gaps.map(({ lastMs }) => (lastMs - atMs) * own));
       if (ms > LIMITS[kind]) late.push([from, to, ms]);
       worstMs = Math.max(worstMs, ms);
     }

@@ -1,5 +1,6 @@
-/** A child process of a test: its output line by line, its end, and a sure way to end it. */
+/** A child process of a test: its output line by line, its end, and a sure way to end it. Limits are in the machine's own time. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { afterOwn, ownMs } from "./own-time.js";
 
 export interface Ended {
   readonly code: number | null;
@@ -13,8 +14,8 @@ export class Job {
   /** Resolves when the process has ended and its output is complete. Never rejects. */
   readonly ended: Promise<Ended>;
   readonly child: ChildProcess;
-  /** Time of the start, as performance.now(). */
-  readonly startedMs = performance.now();
+  /** Time of the start, as `ownMs()`. */
+  readonly startedMs = ownMs();
   readonly #command: string;
   readonly #watchers = new Set<() => void>();
   #end: Ended | undefined;
@@ -60,7 +61,7 @@ export class Job {
     const find = (): string | undefined => [...this.out, ...this.err].find((line) => pattern.test(line));
     return await new Promise((resolve, reject) => {
       const finish = (settle: () => void): void => {
-        clearTimeout(timer);
+        forget();
         this.#watchers.delete(look);
         settle();
       };
@@ -69,9 +70,8 @@ export class Job {
         if (line !== undefined) finish(() => resolve(line));
         else if (!this.running) finish(() => reject(this.#failure(`ended without a line like ${pattern}`)));
       };
-      const timer = setTimeout(
-        () => finish(() => reject(this.#failure(`printed no line like ${pattern} within ${withinMs} ms`))),
-        withinMs,
+      const forget = afterOwn(withinMs, () =>
+        finish(() => reject(this.#failure(`printed no line like ${pattern} within ${withinMs} ms`))),
       );
       this.#watchers.add(look);
       look();
@@ -87,14 +87,14 @@ export class Job {
 
   /** Waits for any end. */
   async endsWithin(withinMs: number): Promise<Ended> {
-    let timer: NodeJS.Timeout | undefined;
+    let forget: (() => void) | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(this.#failure(`still runs after ${withinMs} ms`)), withinMs);
+      forget = afterOwn(withinMs, () => reject(this.#failure(`still runs after ${withinMs} ms`)));
     });
     try {
       return await Promise.race([this.ended, late]);
     } finally {
-      clearTimeout(timer);
+      forget?.();
     }
   }
 
@@ -138,7 +138,7 @@ export async function until<T>(
   ask: () => T | Promise<T>,
   withinMs = 20_000,
 ): Promise<Exclude<T, false | undefined>> {
-  const deadline = performance.now() + withinMs;
+  const deadline = ownMs() + withinMs;
   let problem = "";
   for (;;) {
     const asked = performance.now();
@@ -148,7 +148,7 @@ export async function until<T>(
     } catch (error) {
       problem = ` (${String(error)})`;
     }
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}${problem}`);
+    if (ownMs() > deadline) throw new Error(`not within ${withinMs} ms: ${what}${problem}`);
     // Asking costs the machine at most half of its time, also where it takes a program.
     const pause = Math.min(250, Math.max(20, performance.now() - asked));
     await new Promise((resolve) => setTimeout(resolve, pause));

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Job } from "./job.js";
 import type { Lab } from "./lab.js";
 import type { Namespace } from "./namespace.js";
+import { ownSleep } from "./own-time.js";
 import { program } from "./program.js";
 
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -93,7 +94,7 @@ export interface BurstSpec {
   readonly rate: number;
 }
 
-/** Sends numbered datagrams and counts what arrives. Ends 300 ms after the last one was sent. */
+/** Sends numbered datagrams and counts what arrives. Ends 400 ms after the last one was sent. */
 export async function datagrams(from: Namespace, to: Namespace, address: string, spec: UdpSpec): Promise<UdpRun> {
   const numbers = [spec.count, spec.size ?? 1000, spec.rate ?? 0, spec.flows ?? 1].map(String);
   const command = (port: string): string[] => [process.execPath, script("udp.mjs"), "send", address, port, ...numbers];
@@ -125,7 +126,7 @@ async function counted(
   await receiver.line(/listening/);
   const sender = from.start(command(port));
   const sent = JSON.parse((await sender.done(lastsMs + 60_000)).at(-1) ?? "") as { sent: number; seconds: number };
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await ownSleep(400);
   receiver.finish();
   const got = JSON.parse((await receiver.done()).at(-1) ?? "") as {
     received: number;

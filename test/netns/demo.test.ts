@@ -6,12 +6,12 @@ import t from "tap";
 
 const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
 
-t.test("three hosts, names and addresses, and nothing afterwards", { timeout: 180_000 }, async (t) => {
+t.test("three hosts, names and addresses, and nothing afterwards", { timeout: 360_000 }, async (t) => {
   const had = ["/etc/netns", "/run/host-a.sock"].map((path) => existsSync(path));
   const { code, text } = await new Promise<{ code: number; text: string }>((resolve) => {
     // Without the test runner's own preloads, which would be in every daemon too.
     const command = ["-u", "NODE_OPTIONS", process.execPath, WEFT, "demo"];
-    execFile("env", command, { encoding: "utf8", timeout: 170_000 }, (error, stdout, stderr) =>
+    execFile("env", command, { encoding: "utf8", timeout: 340_000 }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, text: stdout + stderr }),
     );
   });
@@ -30,7 +30,7 @@ t.test("three hosts, names and addresses, and nothing afterwards", { timeout: 18
 
 t.test(
   "--keep goes on until it is interrupted, also when only the command itself is",
-  { timeout: 180_000 },
+  { timeout: 360_000 },
   async (t) => {
     const { NODE_OPTIONS: _, ...env } = process.env;
     const demo = spawn(process.execPath, [WEFT, "demo", "--keep"], {

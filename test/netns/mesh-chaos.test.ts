@@ -30,7 +30,7 @@ const GROWTH = 1.15;
 /** The value that one in five lies below. */
 const lowEnd = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 5)] ?? 0;
 
-t.test(`chaos, seed ${SEED}`, { timeout: (LONG ? LONG_MS : 0) + 240_000 }, async (t) => {
+t.test(`chaos, seed ${SEED}`, { timeout: (LONG ? LONG_MS : 0) + 400_000 }, async (t) => {
   const lab = await Lab.open(t);
   // The ninth has a place on the underlay, and joins later.
   const { hosts, shaper } = await Shaper.hosts(

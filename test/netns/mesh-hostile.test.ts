@@ -60,7 +60,7 @@ function ask(stranger: Job): (what: string) => Promise<Record<string, unknown>> 
   };
 }
 
-t.test("hostile peers", { timeout: 180_000 }, async (t) => {
+t.test("hostile peers", { timeout: 360_000 }, async (t) => {
   const lab = await Lab.open(t);
   const [h1, h2, h3, h4, h5, evil] = await lab.hosts("h1", "h2", "h3", "h4", "h5", "evil");
   const options = { mesh: true, keep: true };

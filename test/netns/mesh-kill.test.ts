@@ -97,7 +97,7 @@ async function audit(
   return problems;
 }
 
-t.test(`killed ${KILLS} times while containers come and go`, { timeout: KILLS * 10_000 + 60_000 }, async (t) => {
+t.test(`killed ${KILLS} times while containers come and go`, { timeout: KILLS * 20_000 + 120_000 }, async (t) => {
   const lab = await Lab.open(t);
   const hosts = await lab.hosts("h1", "h2");
   const [w1, w2] = (await meshOf(lab, hosts, { keep: true })) as [Weft, Weft];

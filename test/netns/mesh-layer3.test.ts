@@ -25,7 +25,7 @@ interface Network {
   readonly mtu: number;
 }
 
-t.test("a layer-3 port in the mesh", { timeout: 180_000 }, async (t) => {
+t.test("a layer-3 port in the mesh", { timeout: 360_000 }, async (t) => {
   const lab = await Lab.open(t);
   const [h1, h2, kernelHost] = await lab.hosts("h1", "h2", "kernel");
   const [w1, w2] = (await meshOf(lab, [h1, h2], { keep: true })) as [Weft, Weft];

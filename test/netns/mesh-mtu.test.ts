@@ -9,7 +9,7 @@ import { stream, transfer } from "../lab/traffic.js";
 import type { Weft } from "../lab/weft.js";
 import { Wire } from "../lab/wire.js";
 
-t.test("the path MTU goes down to 1280", { timeout: 180_000 }, async (t) => {
+t.test("the path MTU goes down to 1280", { timeout: 360_000 }, async (t) => {
   const lab = await Lab.open(t);
   const { hosts, shaper } = await Shaper.hosts(lab, ["left", "right"], 2000);
   const [left, right] = (await meshOf(lab, hosts)) as [Weft, Weft];

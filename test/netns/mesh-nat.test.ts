@@ -10,7 +10,7 @@ const pathTo = async (from: Weft, to: Weft): Promise<PathRow | undefined> =>
 /** After so many seconds of silence the routers forget. */
 const FORGOTTEN = 20;
 
-t.test("three routers between four hosts", { timeout: 240_000 }, async (t) => {
+t.test("three routers between four hosts", { timeout: 400_000 }, async (t) => {
   const lab = await Lab.open(t);
   const [open, first, second, third] = await lab.hosts("open", "first", "second", "third");
   const inside = [

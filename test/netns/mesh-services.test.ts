@@ -73,7 +73,7 @@ async function leaked(wefts: readonly Weft[]): Promise<number> {
 const leaks = (losses: Record<string, number>): [string, number][] =>
   Object.entries(losses).filter(([name]) => name.endsWith(" gateway_leak"));
 
-t.test("gateways, ways out and in, names", { timeout: 240_000 }, async (t) => {
+t.test("gateways, ways out and in, names", { timeout: 400_000 }, async (t) => {
   const world = await open(t);
   await t.test("outside", (t) => outsideOf(t, world));
   await t.test("names, and networks apart", (t) => names(t, world));

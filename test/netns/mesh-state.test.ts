@@ -53,7 +53,7 @@ async function traces(host: Host, weft: Weft): Promise<string[]> {
 }
 const filesOf = (weft: Weft): string[] => readdirSync(weft.stateDir).filter((name) => name !== "lock");
 
-t.test("a member's state", { timeout: 240_000 }, async (t) => {
+t.test("a member's state", { timeout: 400_000 }, async (t) => {
   const lab = await Lab.open(t);
   const [h1, h2, h3, h4] = await lab.hosts("h1", "h2", "h3", "h4");
   const [w1, w2, w3] = (await meshOf(lab, [h1, h2, h3], KEPT)) as [Weft, Weft, Weft];

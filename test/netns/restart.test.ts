@@ -4,6 +4,7 @@ import { until } from "../lab/job.js";
 import { kernelVxlan } from "../lab/kernel-vxlan.js";
 import { Lab } from "../lab/lab.js";
 import type { Namespace } from "../lab/namespace.js";
+import { ownShare } from "../lab/own-time.js";
 import { stream } from "../lab/traffic.js";
 import { Weft } from "../lab/weft.js";
 
@@ -42,13 +43,14 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
 
     const answersBefore = ping.out.length;
     const startedAt = Date.now() / 1000;
+    const share = ownShare();
     await weft.again();
     const first = await until(
       "an answer after the start",
       () => ping.out.slice(answersBefore).find((line) => line.includes("bytes from")),
       10_000,
     );
-    const afterSeconds = Number(/^\[([\d.]+)\]/.exec(first)?.[1]) - startedAt;
+    const afterSeconds = (Number(/^\[([\d.]+)\]/.exec(first)?.[1]) - startedAt) * share();
     t.ok(
       afterSeconds > 0 && afterSeconds < 3,
       `the first frame passes ${afterSeconds.toFixed(2)} s after the start of the process`,

@@ -5,6 +5,7 @@ import { until } from "../lab/job.js";
 import { kernelVxlan } from "../lab/kernel-vxlan.js";
 import { type Host, Lab } from "../lab/lab.js";
 import type { Namespace } from "../lab/namespace.js";
+import { ownSleep } from "../lab/own-time.js";
 import { Weft } from "../lab/weft.js";
 import { Wire } from "../lab/wire.js";
 
@@ -53,7 +54,7 @@ type Place = keyof Scene["wires"];
 const PLACES: readonly Place[] = ["a1", "a2", "b1", "k1"];
 
 /** Long enough for a second copy, or one that went round in a loop, to arrive as well. */
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 150));
+const settle = (): Promise<void> => ownSleep(250);
 
 let marks = 0;
 

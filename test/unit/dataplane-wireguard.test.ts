@@ -135,7 +135,7 @@ async function settle(...hosts: Host[]): Promise<void> {
     before = now;
   }
 }
-async function until(what: () => boolean, ms = 3000): Promise<boolean> {
+async function until(what: () => boolean, ms = 20_000): Promise<boolean> {
   for (const end = Date.now() + ms; !what() && Date.now() < end; ) await sleep(10);
   return what();
 }
