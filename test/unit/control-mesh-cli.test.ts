@@ -242,6 +242,24 @@ t.test("what is typed reaches the mesh, and the answer is printed", async (t) =>
   t.same(mesh.asked, []);
 });
 
+t.test("an id that begins with `-` is no option", async (t) => {
+  const { mesh, socket } = await serve(t);
+  for (const id of [`-${A.slice(1)}`, `--${A.slice(2)}`, `-h${A.slice(2)}`]) {
+    const ways = [
+      ["rmpeer", id],
+      ["rmpeer", id, "--force"],
+      ["rmpeer", "--force", id],
+    ];
+    for (const outcome of await run(socket, ways)) {
+      t.match(outcome, { code: 1, out: "", err: "weft: there is no member" }, id);
+      t.ok(outcome.err.includes(id), outcome.err);
+    }
+  }
+  const [short] = await run(socket, [["rmpeer", "-abc"]]);
+  t.match(short, { code: 2, err: /unknown option '-abc'/ }, "what is no id is an option, unless it stands behind --");
+  t.same(mesh.asked, []);
+});
+
 t.test("a token in place of its id is refused, and not repeated", async (t) => {
   const { mesh, socket } = await serve(t);
   const [outcome] = await run(socket, [["token", "retire", mesh.secret]]);

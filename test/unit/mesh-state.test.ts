@@ -10,7 +10,6 @@ import {
   loadKeys,
   machineOf,
   newKeys,
-  newSeed,
   saveKeys,
 } from "../../packages/control/dist/mesh/identity-file.js";
 import { publicKeyText } from "../../packages/control/dist/wireguard/key.js";
@@ -43,16 +42,6 @@ t.test("keys are read back as they were written, by their owner alone", async (t
   t.notSame(joining.wireguardKey, keys.wireguardKey);
   saveKeys(directory, joining);
   t.same(loadKeys(directory, MACHINE), joining, "where the machine had no id, none is asked for");
-});
-
-t.test("no new id looks like an option of a command", async (t) => {
-  const seeds = Array.from({ length: 400 }, (_, i) => Buffer.alloc(32, `${i}.`));
-  const ids = await Promise.all(seeds.map(async (seed) => (await Identity.fromSeed(seed)).id));
-  const option = ids.findIndex((id) => id.startsWith("-"));
-  const other = ids.findIndex((id) => !id.startsWith("-"));
-  const drawn = [seeds[option], seeds[other]] as Buffer[];
-  t.same(await newSeed(() => drawn.shift() as Buffer), { seed: seeds[other], id: ids[other] });
-  t.same(drawn, [], "the first was put back");
 });
 
 // state.json and mesh.json are written by the same function.

@@ -23,7 +23,7 @@ export async function exitCodeOf(argv: readonly string[], complain: (text: strin
     code = result;
   });
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    await program.parseAsync(idsLast(argv), { from: "user" });
     return code;
   } catch (error) {
     if (!(error instanceof CommanderError)) {
@@ -43,6 +43,13 @@ export async function exitCodeOf(argv: readonly string[], complain: (text: strin
     }
     return 2;
   }
+}
+
+/** One in 64 ids of nodes (base64url, 43 characters) begins with `-`, and is no option for that: behind `--` it is none. */
+function idsLast(argv: readonly string[]): string[] {
+  const isId = (word: string): boolean => /^-[\w-]{42}$/.test(word);
+  if (argv.includes("--") || !argv.some(isId)) return [...argv];
+  return [...argv.filter((word) => !isId(word)), "--", ...argv.filter(isId)];
 }
 
 /** The leading words that name a command, or one of its own. */

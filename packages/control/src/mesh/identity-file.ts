@@ -55,24 +55,10 @@ export async function newKeys(
   now: number,
   token?: { readonly networkId: string; readonly founder: NodeId },
 ): Promise<NodeKeys> {
-  const { seed, id } = await newSeed();
-  const founder = token?.founder ?? id;
+  const seed = randomBytes(KEY_LEN);
+  const founder = token?.founder ?? (await Identity.fromSeed(seed)).id;
   const networkId = token?.networkId ?? newNetworkId();
   return { networkId, founder, seed, wireguardKey: clamp(randomBytes(KEY_LEN)), machine, createdAt: now };
-}
-
-/**
- * Not one whose id, in base64url, begins with `-`: on a command line, as `weft rmpeer ID` has it, it would be an option.
- * One in 64 is such.
- *
- * @param random gives so many octets
- */
-export async function newSeed(random: (length: number) => Buffer = randomBytes): Promise<{ seed: Buffer; id: NodeId }> {
-  for (;;) {
-    const seed = random(KEY_LEN);
-    const { id } = await Identity.fromSeed(seed);
-    if (!id.startsWith("-")) return { seed, id };
-  }
 }
 
 /**
