@@ -167,5 +167,8 @@ int tap_netns(int fd, const char **syscall)
 
     *syscall = "ioctl(TUNGETDEVNETNS)";
     netns = ioctl(fd, TUNGETDEVNETNS);
-    return netns >= 0 ? netns : -errno;
+    if (netns >= 0)
+        return netns;
+    /* The namespace has no user any more, and the kernel is about to remove its devices (net/core/net_namespace.c, get_net_ns). */
+    return errno == EINVAL ? -EBADFD : -errno;
 }
