@@ -117,7 +117,7 @@ async function run(
     ended = true;
   });
   void perl(from, PROGRAMS[protocol].client, "end");
-  for (const until = Date.now() + 20_000; !ended && Date.now() < until; ) {
+  for (const until = Date.now() + 60_000; !ended && Date.now() < until; ) {
     await new Promise((resolve) => setImmediate(resolve));
     io.poll(1);
     relay(io, memory, PROTOCOL[protocol], ipOffset, passed);

@@ -48,6 +48,7 @@ import { type State, StateStore } from "../../packages/control/dist/state/store.
 import { openSupervisor } from "../../packages/control/dist/systemd.js";
 import { publicKeyText } from "../../packages/control/dist/wireguard/key.js";
 import { Errors, type TSchema } from "../../packages/control/src/typebox.js";
+import { ownMs } from "../lab/own-time.js";
 import { WireguardDouble } from "../lab/wireguard-double.js";
 
 const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
@@ -755,10 +756,10 @@ t.test("a reader of the log that stands still does not stop the daemon", async (
   const lost: number[] = [];
   const output = new LogOutput(writer, (lines) => lost.push(lines));
   const line = `${"x".repeat(1023)}\n`;
-  const startedAt = performance.now();
+  const startedAt = ownMs();
   for (let i = 0; i < 3000; i++) output.write(line);
   output.flushSync();
-  t.ok(performance.now() - startedAt < 3000, "nobody waits for it");
+  t.ok(ownMs() - startedAt < 3000, "nobody waits for it");
   t.ok(output.lost > 1500 && output.lost < 3000, `${output.lost} lines were dropped and counted`);
   const dropped = output.lost;
   let read = 0;
@@ -1011,7 +1012,7 @@ t.test("metrics", async (t) => {
     frame.write("020000000002020000000001" + "88b5", 0, "hex");
     for (let i = 0; i < 5; i++) link.device("m1").inject(frame);
     for (let i = 0; i < 3000 && link.device("m2").take().length === 0; i++) await sleep(5);
-    await sleep(20);
+    await sleep(200);
     const text = await metrics.scrape();
     const labels = '{network="blue",port="m1"}';
     t.equal(family(text, "weft_port_receive_packets_total").get(labels), 5);
