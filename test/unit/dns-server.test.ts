@@ -54,7 +54,7 @@ const opt = (udpPayloadSize: number, ednsVersion = 0): Packet["additionals"] => 
 ];
 
 /** One datagram there, one back. */
-function exchange(port: number, message: Buffer, withinMs = 2000): Promise<Buffer> {
+function exchange(port: number, message: Buffer, withinMs = 10_000): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket = createSocket("udp4");
     const timer = setTimeout(() => {
