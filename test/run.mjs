@@ -43,8 +43,10 @@ const TOOLS = {
   cc: "build-essential",
 };
 
-/** Tests on real devices that run one at a time: they measure, hold deadlines of their own, or put the machine under load. */
-const ALONE = /^test\/netns\/(idle|mesh-chaos|mesh-five|mesh-relay|offloads|restart|soak|wireguard-hostile)\.test\.ts$/;
+/** Tests on real devices that run one at a time: they measure, or hold deadlines of their own. */
+const ALONE = /^test\/netns\/(idle|mesh-chaos|mesh-five|mesh-relay|restart)\.test\.ts$/;
+/** Those that put the machine under load. */
+const HEAVY = /^test\/netns\/(offloads|soak|wireguard-hostile)\.test\.ts$/;
 /** Those that use devices outside of a lab: in a network namespace of their own. */
 const BARE = /^test\/netns\/(tun.*|wireguard-device)\.test\.ts$/;
 
@@ -55,9 +57,10 @@ const BARE = /^test\/netns\/(tun.*|wireguard-device)\.test\.ts$/;
 const STAGES = [
   [{ dirs: ["house", "unit", "sim", "fuzz"], jobs: 3 }],
   [
-    { dirs: ["netns"], jobs: 4, fits: (file) => !ALONE.test(file) && !BARE.test(file) },
+    { dirs: ["netns"], jobs: 4, fits: (file) => ![ALONE, HEAVY, BARE].some((those) => those.test(file)) },
     { dirs: ["netns"], jobs: 1, fits: (file) => BARE.test(file), bare: true },
   ],
+  [{ dirs: ["netns"], jobs: 2, fits: (file) => HEAVY.test(file) }],
   [{ dirs: ["netns"], jobs: 1, fits: (file) => ALONE.test(file) }],
 ];
 
