@@ -260,7 +260,7 @@ export class SimNode implements Transport {
     this.isUp = true;
     const surroundings: MeshSurroundings = {
       nowMs: () => world.clock.now,
-      wallMs: () => 1_700_000_000_000 + world.clock.now,
+      wallMs: () => Math.floor(1_700_000_000_000 + world.clock.now),
       after: (ms, callback) =>
         world.clock.after(ms, () => {
           if (this.#run === run && this.isUp) callback();

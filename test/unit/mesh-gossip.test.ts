@@ -79,6 +79,26 @@ t.test("a join is known everywhere, a removed node is out everywhere and learns 
   t.equal(third.mesh.channels().length, 0);
 });
 
+t.test("those of the highest rank repeat that a node was removed", async (t) => {
+  const world = new MeshWorld(8);
+  const nodes = world.begin(12);
+  await world.run(3000);
+  const [founder, ...others] = nodes as [SimNode, ...SimNode[]];
+  // Of the highest rank, and below all others.
+  const last = others.at(-1) as SimNode;
+  const writer = others.at(-2) as SimNode;
+  writer.mesh.expel(last.id);
+  const upTo = writer.mesh.records.get(writer.id, "removed", last.id)?.upTo;
+  const repeated = (): SimNode[] =>
+    nodes.filter(({ id }) => writer.mesh.records.get(id, "removed", last.id) !== undefined);
+  t.not(await world.until(5000, () => repeated().length === 9), undefined, "eight, and the first one");
+  const ids = (some: readonly SimNode[]): string[] => some.map(({ id }) => id).sort();
+  t.same(ids(repeated()), ids([...nodes.slice(0, 8), writer]));
+  t.equal(writer.mesh.records.get(founder.id, "removed", last.id)?.upTo, upTo, "believed no further");
+  await world.run(10_000);
+  t.equal(repeated().length, 9);
+});
+
 t.test("a machine that was copied is found out", async (t) => {
   const world = new MeshWorld(6);
   const nodes = world.begin(4);

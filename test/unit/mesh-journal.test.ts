@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { FileJournal, type JournalFs } from "../../packages/control/src/mesh/journal.js";
+import { FileJournal, type JournalFs, nodeFs } from "../../packages/control/src/mesh/journal.js";
 import type { RawRecord } from "../../packages/control/src/mesh/record.js";
 import { NETWORK_ID, newIdentity, signedRecord } from "../sim/mesh-world.js";
 
@@ -115,6 +115,33 @@ class FragileFs implements JournalFs {
     }
   }
 }
+
+t.test("a new file whose name may not be on disk takes nothing until it is", async (t) => {
+  const directory = t.testdir({});
+  let isFull = false;
+  const fs: JournalFs = {
+    ...nodeFs,
+    syncDirectory: (path) => {
+      if (isFull) throw Object.assign(new Error("EMFILE"), { code: "EMFILE" });
+      nodeFs.syncDirectory(path);
+    },
+  };
+  const journal = new FileJournal(directory, OWNER, fs);
+  journal.append([token(1)]);
+  isFull = true;
+  t.throws(() => journal.compact(() => [token(1)], -(2 ** 20)), { code: "EMFILE" });
+  t.throws(() => journal.append([token(2)]), { code: "EMFILE" });
+  isFull = false;
+  journal.append([token(3)]);
+  journal.close();
+  const again = new FileJournal(directory, OWNER);
+  t.same(
+    again.load().map(({ version }) => version),
+    [1, 3],
+    "what was acknowledged is in the file that has the name",
+  );
+  again.close();
+});
 
 t.test("what was acknowledged is there after a crash before any system call, and in whole entries", async (t) => {
   let crashes = 0;

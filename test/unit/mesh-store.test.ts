@@ -27,8 +27,11 @@ import {
 const [a, b, c, d] = [newIdentity(), newIdentity(), newIdentity(), newIdentity()];
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-function open(self: Identity = a, journal: Journal = new MemoryJournal()): RecordStore {
-  const clock = new VirtualClock();
+function open(
+  self: Identity = a,
+  journal: Journal = new MemoryJournal(),
+  clock: VirtualClock = new VirtualClock(),
+): RecordStore {
   const surroundings = {
     nowMs: () => clock.now,
     wallMs: () => 0,
@@ -239,6 +242,97 @@ t.test("removed is removed, also the founder; what it admits after that does not
     events.filter((e) => e.type === "expelled"),
     [{ type: "expelled", by: b.id }],
   );
+});
+
+t.test("what a removed node says after its removal changes nothing, in whatever order it comes", async (t) => {
+  const network = (version: number, clock: number, deleted: boolean): RawRecord =>
+    signedRecord<"network">(d, "network:blue", version, {
+      ...{ clock, deleted, vni: 5000, cidr4: "10.9.0.0/24", cidr6: null, mtu: null, vteps: [], founder: a.id },
+      createdAt: 0,
+    });
+  const before = [
+    ...[admits(a, b, 1), admits(a, c, 2), admits(a, d, 3)],
+    ...[node(b, 1, "b"), node(c, 1, "c"), node(d, 1, "d"), network(2, 1, false)],
+  ];
+  const removal = removes(b, d, 2, 2);
+  const after = [network(5, 999, true), removes(d, a, 6, 9), removes(d, c, 7, 9), node(d, 8, "again")];
+  const orders = [
+    [...before, removal, ...after],
+    [...before, ...after, removal],
+    [...after, ...before, removal],
+  ];
+  for (const [i, order] of orders.entries()) {
+    const journal = new MemoryJournal();
+    const store = open(c, journal);
+    const events: MeshEvent[] = [];
+    store.on((event) => events.push(event));
+    for (const record of order) store.receive([record], true);
+    // Who has heard the later words first has lost the earlier ones, and hears them again from those who have not.
+    store.receive(before, true);
+    store.flush();
+    for (const [name, one] of [
+      ["now", store],
+      ["after a restart", open(c, journal)],
+    ] as const) {
+      t.same([...one.memberNodes()].sort(), [a.id, b.id, c.id].sort(), `order ${i}, ${name}`);
+      t.same(
+        [...one.listRemoved("network")].map(({ value }) => value.deleted),
+        [false],
+        `order ${i}, ${name}: the network is there`,
+      );
+      t.same(one.tables.root.octets, store.tables.root.octets);
+    }
+    t.notOk(events.some((event) => event.type === "expelled" && i === 0));
+  }
+});
+
+t.test("of two that remove each other the one of higher rank is believed", async (t) => {
+  const store = open(a);
+  store.receive([admits(a, b, 1), admits(a, c, 2), node(b, 1), node(c, 1)], true);
+  // Each says that it has not seen the other's.
+  store.receive([removes(c, b, 5, 1), removes(b, c, 5, 1)], true);
+  t.ok(store.isRemoved(c.id) && store.isMember(b.id), "b was admitted before c");
+  const [one, other] = [open(a), open(a)];
+  const all = [admits(a, b, 1), admits(a, c, 2), admits(b, d, 2), removes(d, c, 1, 9), removes(c, d, 10, 0)];
+  one.receive(all, true);
+  for (const record of [...all.slice(0, 3), ...all.slice(3).reverse()]) other.receive([record], true);
+  for (const which of [one, other])
+    t.same([which.isRemoved(c.id), which.isRemoved(d.id)], [false, true], "c is nearer to the founder than d");
+  for (const [node, upTo] of [[c.id, 9]] as const) one.put("removed", node, { at: 0, upTo });
+  t.same([one.isRemoved(c.id), one.isRemoved(d.id)], [true, false], "unless somebody above both has said so");
+});
+
+t.test("admissions, tombstones, networks and grants keep their versions whatever else is forgotten", async (t) => {
+  const store = open();
+  store.put("member", b.id, { name: "b", at: 0 });
+  store.put("grant", "r:0:1", { start: 0, end: 8, to: b.id, epoch: 1 });
+  for (let i = 0; i < 600; i++) {
+    store.put("dns", `comes${i}`, { ips: [], srv: [] });
+    store.remove("dns", `comes${i}`);
+  }
+  t.ok(store.tables.table(a.id).floor > 0, "a floor was set");
+  t.equal([...store.list("member")][0]?.version, 1);
+  t.equal([...store.list("grant")][0]?.version, 2);
+  store.put("member", b.id, { name: "another", at: 9 });
+  t.equal([...store.list("member")][0]?.version, 1, "said once");
+
+  const other = open(c);
+  other.receive([admits(a, c, 1), admits(a, b, 2), node(b, 1), removes(a, d, 3, 0), admits(a, d, 4)], true);
+  t.ok(other.isRemoved(d.id));
+  const nothing = signedRecord<"dns">(a, "dns:x", 9, { ips: [], srv: [] }, 9);
+  other.receive([nothing], true);
+  t.ok(other.isRemoved(d.id) && other.isMember(b.id), "a floor undoes neither");
+});
+
+t.test("own records alone make the journal shorter, too", async (t) => {
+  const journal = new MemoryJournal();
+  let asked = 0;
+  journal.compact = () => void asked++;
+  const clock = new VirtualClock();
+  const store = open(a, journal, clock);
+  store.put("dns", "x", { ips: [], srv: [] });
+  await clock.run(5000);
+  t.equal(asked, 1);
 });
 
 t.test("gaps are seen, and a complete answer has none", async (t) => {

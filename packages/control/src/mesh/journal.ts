@@ -97,6 +97,8 @@ export class FileJournal implements Journal {
   #length: number;
   /** Set when a failed write could not be undone: what is at the end of the file is unknown. */
   #isBroken = false;
+  /** The file may still have its old content after a power cut: its new name is not known to be on disk. */
+  #isNameUnsure = false;
 
   /**
    * @param directory exists and is locked (state/lock.ts)
@@ -112,6 +114,7 @@ export class FileJournal implements Journal {
     const file = this.#read();
     if (!file) {
       [this.#fd, this.#length] = this.#replace([]);
+      this.#sureName();
       return;
     }
     this.#checkHeader(file);
@@ -129,6 +132,7 @@ export class FileJournal implements Journal {
   append(records: readonly Stored[]): void {
     if (this.#isBroken)
       throw new WeftError("bad_state", `${this.#path} could not be written before: repair the disk and restart weft`);
+    this.#sureName();
     for (const runs of encodeRuns(records, ENTRY_MAX)) {
       try {
         writeAll(this.#fs, this.#fd, entryOf(runs), this.#length);
@@ -146,6 +150,7 @@ export class FileJournal implements Journal {
     const old = this.#fd;
     [this.#fd, this.#length] = this.#replace(records());
     this.#fs.close(old);
+    this.#sureName();
   }
 
   close(): void {
@@ -176,12 +181,18 @@ export class FileJournal implements Journal {
       }
       this.#fs.sync(fd);
       this.#fs.rename(temporary, this.#path);
-      this.#fs.syncDirectory(this.#directory);
+      this.#isNameUnsure = true;
       return [fd, length];
     } catch (error) {
       this.#fs.close(fd);
       throw error;
     }
+  }
+
+  /** Nothing counts as written to a file whose name a power cut may take away. */
+  #sureName(): void {
+    if (this.#isNameUnsure) this.#fs.syncDirectory(this.#directory);
+    this.#isNameUnsure = false;
   }
 
   #checkHeader(file: Buffer): void {

@@ -69,6 +69,7 @@ export class Mesh {
   #cancelTick: () => void;
   #firstLinkMs: number | undefined;
   #isCloned = false;
+  #isStopped = false;
   #onCloned: () => void = () => undefined;
 
   constructor(options: MeshOptions) {
@@ -95,7 +96,11 @@ export class Mesh {
       if (event.type !== "records" || !event.kinds.has("removed")) return;
       // They should hear of it before the link ends.
       this.#gossip.flush();
-      surroundings.after(0, () => this.#links.dropRemoved());
+      surroundings.after(0, () => {
+        if (this.#isStopped) return;
+        this.#links.dropRemoved();
+        this.#repeatTombstones();
+      });
     });
     this.#cancelTick = this.#nextTick();
   }
@@ -210,12 +215,29 @@ export class Mesh {
 
   /** Says goodbye, closes all links, writes out what waits, and closes the journal. */
   stop(): void {
+    this.#isStopped = true;
     this.#cancelTick();
     this.#liveness.stop(!this.#store.isRemoved(this.#store.self));
     this.#gossip.stop();
     this.#links.stop("leaving");
     this.#store.flush();
     this.#options.journal.close();
+  }
+
+  /** Then there is nobody above them whom the removed node could turn on (members.ts). */
+  #repeatTombstones(): void {
+    const at = this.#options.surroundings.wallMs();
+    const puts = [...this.#store.roster.removedByOthers()].map(
+      ([node, upTo]) => ({ kind: "removed", id: node, value: { at, upTo } }) as const,
+    );
+    try {
+      this.#store.putAll(puts);
+    } catch (error) {
+      this.#options.surroundings.log.warn(
+        { component: "mesh", err: String(error) },
+        "a removal by another member holds, but could not be repeated in our name",
+      );
+    }
   }
 
   #take(raws: readonly RawRecord[]): void {

@@ -7,8 +7,9 @@
  * not in it: it is said once in front of all its records (wire.ts). The signature (Ed25519) covers `weft-record-1`, the network id, the
  * writer's public key, and all octets in front of the signature, so that a record means nothing in another network or from another writer.
  *
- * `floor` forgets: what the writer has said in versions below it and not said again since is gone. It is how records that were taken back
- * stop taking space: everything that still holds is written anew, the last of it with a greater floor.
+ * `floor` forgets: what the writer has said in versions below it and not said again since is gone, but for the kinds of which others may
+ * have to know when it was said (`isLasting`). It is how records that were taken back stop taking space: everything else that still holds is
+ * written anew, the last of it with a greater floor.
  */
 import { Compile, type TSchema } from "../typebox.js";
 import { KEY_MAX, KINDS, type Kind, VALUE_MAX, type Values } from "./records.js";
@@ -27,6 +28,9 @@ const NODE_ID = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 const ONCE: ReadonlySet<Kind> = new Set(["node", "links"]);
 const ABOUT_NODE: ReadonlySet<Kind> = new Set(["member", "removed"]);
 
+/** What a removed node has said of these up to its removal holds, in the order in which it was said (members.ts, ipam/ring.ts). */
+const LASTING: ReadonlySet<string> = new Set<Kind>(["member", "removed", "token", "network", "grant"]);
+
 const checks = new Map(Object.entries(KINDS).map(([kind, schema]) => [kind, Compile(schema as TSchema)]));
 
 /** Looked at no further than it takes to find its parts. Octets belong to the message that it came in. */
@@ -42,6 +46,12 @@ export interface RawRecord {
 export const isNodeId = (text: string): boolean => NODE_ID.test(text);
 export const nodeOctets = (node: NodeId): Buffer => Buffer.from(node, "base64url");
 export const nameOf = (kind: Kind, id: string): string => (id === "" ? kind : `${kind}:${id}`);
+
+/** Said once: the first that the writer has said holds, and no later one. */
+export const isForGood = (name: string): boolean => ABOUT_NODE.has(kindOf(name) as Kind);
+/** No floor forgets it. */
+export const isLasting = (name: string): boolean => LASTING.has(kindOf(name));
+const kindOf = (name: string): string => name.slice(0, Math.max(0, name.indexOf(":")));
 
 /** @returns undefined for a name that no record of ours has */
 export function partsOf(name: string): { kind: Kind; id: string } | undefined {

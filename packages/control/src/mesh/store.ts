@@ -6,9 +6,20 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Journal, Stored } from "./journal.js";
-import { type Membership, membership } from "./members.js";
-import { bodyOf, encodeBody, fits, nameOf, partsOf, type RawRecord, signatureOf, signedOctets } from "./record.js";
+import {
+  bodyOf,
+  encodeBody,
+  fits,
+  isForGood,
+  isLasting,
+  nameOf,
+  partsOf,
+  type RawRecord,
+  signatureOf,
+  signedOctets,
+} from "./record.js";
 import type { Kind, NodeValue, Values } from "./records.js";
+import { Roster } from "./roster.js";
 import type { MeshSurroundings } from "./surroundings.js";
 import { Kept, type NodeTable, OCTETS_MAX, RECORDS_MAX, RESERVED, Tables } from "./table.js";
 import type { Entry, Member, MeshEvent, NodeId, Records } from "./types.js";
@@ -23,7 +34,7 @@ const TAKEN_BACK_MAX = 256;
 const WRITE_BEHIND_MS = 1000;
 
 /** Why a record was not believed or not kept. */
-export type Rejection = "old" | "stranger" | "forged" | "schema" | "room" | "rate";
+export type Rejection = "old" | "stranger" | "removed" | "forged" | "schema" | "room" | "rate";
 
 export interface Received {
   /** News, checked and kept. */
@@ -60,14 +71,17 @@ export class RecordStore implements Records {
   readonly networkId: string;
   readonly founder: NodeId;
   readonly tables = new Tables();
-  readonly rejected: Record<Rejection, number> = { old: 0, stranger: 0, forged: 0, schema: 0, room: 0, rate: 0 };
+  readonly rejected: Record<Rejection, number> = {
+    ...{ old: 0, stranger: 0, removed: 0, forged: 0, schema: 0, room: 0, rate: 0 },
+  };
   /** Own records that were put in this run: they hold, whatever comes back from an earlier one. */
   readonly #written = new Map<string, Put>();
   readonly #listeners = new Set<(event: MeshEvent) => void>();
   readonly #options: StoreOptions;
   readonly #network: Buffer;
   readonly #admitted: Set<NodeId>;
-  #membership: Membership;
+  /** Who belongs to the network. */
+  readonly roster: Roster;
   #unwritten: Stored[] = [];
   #cancelWrite: (() => void) | undefined;
   #isExpelled = false;
@@ -85,13 +99,20 @@ export class RecordStore implements Records {
     this.founder = options.founder;
     this.#network = Buffer.from(options.networkId, "hex");
     this.#admitted = new Set([options.founder]);
-    for (const raw of options.journal.load()) {
+    this.roster = new Roster(this.self, this.founder, this.tables);
+    const stored = options.journal.load();
+    this.#load(stored);
+    // What has gone may have taken the place of what holds.
+    if (this.roster.update().length > 0) this.#load(stored);
+  }
+
+  #load(stored: readonly RawRecord[]): void {
+    for (const raw of stored) {
       const parts = partsOf(raw.name);
       // Checked when it was written; a kind may be from a newer weft.
-      if (!parts || !this.tables.table(raw.node).isNews(raw)) continue;
+      if (!parts || !this.tables.table(raw.node).isNews(raw) || this.roster.isLate(raw, parts.kind)) continue;
       this.#keep(new Kept(raw, parts, raw.octets));
     }
-    this.#membership = this.#readMembership();
   }
 
   // ── what the rest of the daemon sees ─────────────────────────────────────────────────────────────────────────────────────────
@@ -125,6 +146,7 @@ export class RecordStore implements Records {
       const name = nameOf(put.kind, put.id);
       if (!partsOf(name)) throw new RangeError(`${name} is no name of a record`);
       if (!fits(put.kind, put.value)) throw new RangeError(`the value of ${name} does not fit its schema`);
+      if (isForGood(name) && table.records.has(name)) return false;
       return !isDeepStrictEqual(table.records.get(name)?.value ?? null, put.value);
     });
     const fresh = new Set(news.map((put) => nameOf(put.kind, put.id)).filter((name) => !table.records.has(name)));
@@ -143,7 +165,7 @@ export class RecordStore implements Records {
   }
 
   members(): Member[] {
-    const ids = new Set([...this.#membership.members, this.self]);
+    const ids = new Set([...this.roster.members, this.self]);
     return [...ids].map((id) => ({
       id,
       node: this.get(id, "node") as NodeValue | undefined,
@@ -153,10 +175,10 @@ export class RecordStore implements Records {
   }
 
   isMember(node: NodeId): boolean {
-    return this.#membership.members.has(node) || node === this.self;
+    return this.roster.members.has(node) || node === this.self;
   }
   isRemoved(node: NodeId): boolean {
-    return this.#membership.removed.has(node);
+    return this.roster.removed.has(node);
   }
   isAlive(node: NodeId): boolean {
     return node === this.self || this.alive.isAlive(node);
@@ -184,7 +206,7 @@ export class RecordStore implements Records {
   // ── what the gossip needs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   memberNodes(): Iterable<NodeId> {
-    return this.#membership.members;
+    return this.roster.members;
   }
   aliveNodes(): Iterable<NodeId> {
     return this.alive.nodes();
@@ -261,6 +283,7 @@ export class RecordStore implements Records {
     if (!table.isNews(raw)) return "old";
     const parts = partsOf(raw.name);
     if (!parts) return "schema";
+    if (this.roster.isLate(raw, parts.kind)) return "removed";
     if (!table.hasRoom(raw) || this.tables.octets + raw.octets.length > TOTAL_MAX) return "room";
     if (parts.kind === "member" && this.#admitted.size >= MEMBERS_MAX && !this.#admitted.has(parts.id)) return "room";
     if (!mayVerify()) return "rate";
@@ -318,11 +341,15 @@ export class RecordStore implements Records {
   #append(own: readonly Kept[]): void {
     this.#options.journal.append([...this.#unwritten, ...own]);
     this.#unwritten = [];
+    // What it replaces may be most of the file.
+    this.#flushLater();
   }
 
   /** What this run has written holds against what an earlier one had, which others have sent back. */
   #restoreOwn(kept: readonly Kept[]): void {
-    const puts = kept.filter((r) => r.node === this.self).flatMap((r) => this.#written.get(r.name) ?? []);
+    const puts = kept
+      .filter((r) => r.node === this.self && !isForGood(r.name))
+      .flatMap((r) => this.#written.get(r.name) ?? []);
     const table = this.tables.table(this.self);
     const differing = puts.filter(
       (put) => !isDeepStrictEqual(table.records.get(nameOf(put.kind, put.id))?.value ?? null, put.value),
@@ -338,35 +365,26 @@ export class RecordStore implements Records {
     }
   }
 
-  #announce(records: readonly Kept[], gone: readonly Kept[]): void {
+  #announce(records: readonly Kept[], replaced: readonly Kept[]): void {
+    const isAboutMembers = [...records, ...replaced].some(({ kind }) => kind === "member" || kind === "removed");
+    const gone = isAboutMembers ? [...replaced, ...this.roster.update()] : replaced;
     const current = records.filter((r) => this.tables.nodes.get(r.node)?.records.get(r.name) === r);
     const taken = gone.filter((r) => !r.isTakenBack).map((r) => ({ ...entryOf(r), value: null }));
     const kinds = new Set([...current, ...taken].map((entry) => entry.kind));
-    if (kinds.has("member") || kinds.has("removed")) this.#membership = this.#readMembership();
     if (kinds.size > 0) this.emit({ type: "records", kinds, entries: [...current, ...taken] });
-    const by = this.#membership.removed.get(this.self);
+    const by = this.roster.removed.get(this.self);
     if (by !== undefined && !this.#isExpelled) {
       this.#isExpelled = true;
       this.emit({ type: "expelled", by });
     }
   }
 
-  #readMembership(): Membership {
-    const read = (kind: "member" | "removed", versionOf: (record: Kept) => number): Map<NodeId, Map<NodeId, number>> =>
-      new Map(
-        [...this.tables.ofKind(kind)].map(([node, records]) => [
-          node,
-          new Map([...records.values()].map((record) => [record.id, versionOf(record)])),
-        ]),
-      );
-    return membership(this.founder, {
-      admissions: read("member", (record) => record.version),
-      tombstones: read("removed", (record) => (record.value as Values["removed"]).upTo),
-    });
-  }
-
   #writeBehind(records: readonly Kept[]): void {
     for (const record of records) this.#unwritten.push(record);
+    this.#flushLater();
+  }
+
+  #flushLater(): void {
     this.#cancelWrite ??= this.#options.surroundings.after(WRITE_BEHIND_MS, () => {
       this.#cancelWrite = undefined;
       this.flush();
@@ -403,10 +421,10 @@ function* inForce<K extends Kind>(records: Iterable<Kept>): Generator<Entry<K> &
     if (!record.isTakenBack) yield record as unknown as Entry<K> & { readonly value: Values[K] };
 }
 
-/** What a node has in force and is not about to write, as it stands. */
+/** What a node has in force and is not about to write, as it stands, but for what no floor forgets. */
 function inForceOnly(table: NodeTable, news: readonly Put[]): Put[] {
   const names = new Set(news.map((put) => nameOf(put.kind, put.id)));
   return [...table.records.values()]
-    .filter((record) => !record.isTakenBack && !names.has(record.name))
+    .filter((record) => !record.isTakenBack && !isLasting(record.name) && !names.has(record.name))
     .map(({ kind, id, value }) => ({ kind, id, value }));
 }

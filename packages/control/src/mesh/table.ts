@@ -2,7 +2,16 @@
  * The records of one node as we have them, and the tables over all nodes: by kind, and the hashes by which two nodes find out where they
  * differ. What is in here has been checked.
  */
-import { compareSignatures, isTakenBack, nodeOctets, type RawRecord, recordValue, SIGNATURE_LEN } from "./record.js";
+import {
+  compareSignatures,
+  isForGood,
+  isLasting,
+  isTakenBack,
+  nodeOctets,
+  type RawRecord,
+  recordValue,
+  SIGNATURE_LEN,
+} from "./record.js";
 import type { Kind, Values } from "./records.js";
 import type { Entry, NodeId } from "./types.js";
 import { BUCKETS, HASH_LEN } from "./wire.js";
@@ -12,6 +21,12 @@ export const RECORDS_MAX = 4096;
 export const OCTETS_MAX = 2 * 2 ** 20;
 /** Of these a node keeps for what puts members out: whoever makes it write (addresses, admissions) does not keep it from that. */
 export const RESERVED = { records: 256, octets: 2 ** 16 } as const;
+
+/**
+ * What is kept of a removed node whenever it was said: who was admitted and removed follows from all that was ever said of it (members.ts), and
+ * a range of addresses that was given on is in use.
+ */
+export const outlastsRemoval = (kind: Kind): boolean => kind === "member" || kind === "removed" || kind === "grant";
 
 /** A checked record. Its value is read when somebody asks for it. */
 export class Kept implements Entry {
@@ -82,9 +97,10 @@ export class NodeTable {
 
   /** Whether the record is news. Of two with the same version (a machine that was copied) all nodes take the same one. */
   isNews(raw: RawRecord): boolean {
-    if (raw.version < this.floor) return false;
+    if (raw.version < this.floor && !isLasting(raw.name)) return false;
     const kept = this.records.get(raw.name);
-    if (!kept || raw.version > kept.version) return true;
+    if (!kept) return true;
+    if (raw.version !== kept.version) return raw.version < kept.version === isForGood(raw.name);
     return raw.version === kept.version && compareSignatures(raw.octets, kept.octets) > 0;
   }
 
@@ -140,7 +156,26 @@ export class Tables {
 
   #raiseFloor(table: NodeTable, floor: number): Kept[] {
     table.floor = floor;
-    const gone = [...table.records.values()].filter((record) => record.version < floor);
+    return this.#forgetAll(table, (record) => record.version < floor && !isLasting(record.name));
+  }
+
+  /**
+   * Of what the node has said in greater versions, what others do not have to know for ever. What that had replaced comes back with the
+   * next comparison.
+   * @returns what has gone
+   */
+  forgetAfter(node: NodeId, version: number): Kept[] {
+    const table = this.nodes.get(node);
+    if (!table || table.version <= version) return [];
+    const gone = this.#forgetAll(table, (record) => record.version > version && !outlastsRemoval(record.kind));
+    const left = [...table.records.values()];
+    table.version = left.reduce((greatest, record) => Math.max(greatest, record.version), 0);
+    table.floor = left.reduce((greatest, record) => Math.max(greatest, record.floor), 0);
+    return gone;
+  }
+
+  #forgetAll(table: NodeTable, isMeant: (record: Kept) => boolean): Kept[] {
+    const gone = [...table.records.values()].filter(isMeant);
     for (const record of gone) this.#forget(table, record);
     return gone;
   }
