@@ -2,7 +2,7 @@
  * What a member keeps on disk: it comes back as the same node with the same addresses. State of another version, of another machine, and of a twin that still runs is
  * refused. Leaving and `weft down` leave nothing behind.
  */
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { until } from "../lab/job.js";
@@ -93,6 +93,36 @@ t.test("a member's state", { timeout: 400_000 }, async (t) => {
     await back(w2, "h1");
     await allReach([c1, c2, c3], 5000);
     t.pass("containers work as before");
+  });
+
+  await t.test("the founder's records are lost: it founds no second network", async (t) => {
+    const { networkId, self } = await mesh(w1);
+    const network = await w1.ok(["network", "list", "--json"]);
+    const token = (await w2.ok(["token", "--quiet"])).trim();
+    await w1.kill("SIGKILL");
+    rmSync(join(w1.stateDir, "records.log"));
+    const start = { ...KEPT, more: ["--name", h1.label] };
+    t.match(await givesUp(Weft.start(lab, h1, start)), /has founded its network, and the records of it are gone/);
+    const joined = await Weft.up(lab, h1, { ...start, join: [h2.v4], token });
+    t.match(await mesh(joined), { networkId, self }, "the same node in the same network");
+    t.equal(await joined.ok(["network", "list", "--json"]), network, "with the same address space");
+    await back(w2, "h1");
+    await joined.kill("SIGKILL");
+    await w1.again();
+    await back(w2, "h1");
+    await allReach([c1, c2, c3], 10_000);
+    t.match(await mesh(w1), { networkId, self }, "and needs no token the next time");
+
+    await w1.kill("SIGKILL");
+    const identity = join(w1.stateDir, "identity.json");
+    const keys = readFileSync(identity);
+    const records = readFileSync(join(w1.stateDir, "records.log"));
+    rmSync(identity);
+    t.match(await givesUp(Weft.start(lab, h1, start)), /records\.log is there, but no identity\.json beside it/);
+    t.same(readFileSync(join(w1.stateDir, "records.log")), records, "they are as they were");
+    writeFileSync(identity, keys, { mode: 0o600 });
+    await w1.again();
+    await back(w2, "h1");
   });
 
   await t.test("state that is not for this weft or this machine", async (t) => {

@@ -146,19 +146,23 @@ export class Membership {
   }
 
   async #enter(): Promise<void> {
-    const { standing, config, stateDir, name, log } = this.#options;
+    const { standing, config, stateDir, store, name, log } = this.#options;
     const { records } = this;
     if (records.isRemoved(records.self)) throw expelledError(stateDir);
     this.describe();
-    if (isUnfounded(records)) {
+    const hasFoundedBefore = store.state.founded === records.networkId;
+    if (isUnfounded(records) && !hasFoundedBefore) {
       this.#putToken();
       this.#hasFounded = true;
       log.info({ component: "mesh", network: records.networkId }, "network founded");
-    } else if (records.self !== records.founder && !isAdmitted(records)) {
+    } else if (!isAdmitted(records)) {
       if (!standing.token || config.join.length === 0)
         throw new WeftError(
           "bad_config",
-          "this host was never admitted to its network: give --join HOST --token TOKEN once more",
+          hasFoundedBefore
+            ? "this host has founded its network, and the records of it are gone: give --join HOST --token TOKEN of another " +
+                "member, which sends them back. Where there is no other, start with another --state-dir"
+            : "this host was never admitted to its network: give --join HOST --token TOKEN once more",
         );
       const {
         channel,
@@ -181,6 +185,7 @@ export class Membership {
       this.#adopt(channel);
       log.info({ component: "mesh", network: records.networkId, members: records.members().length }, "joined");
     }
+    if (records.self === records.founder && !hasFoundedBefore) store.change({ founded: records.networkId });
     // Not at once: links that there are already may lead there.
     this.#timer = setInterval(() => void this.#dialTargets(), TARGET_MS).unref();
   }
@@ -399,13 +404,14 @@ export function nameOf(records: Records, node: NodeId): string {
   return records.get(node, "node")?.name ?? node.slice(0, 8);
 }
 
-/** We are the founder, and have not got as far as the first token: a start before was broken off. */
+/** We are the founder, and there is no token of ours: a start before was broken off before the first, or the records are gone. */
 function isUnfounded(records: Records): boolean {
   return records.self === records.founder && ![...records.list("token")].some(({ node }) => node === records.self);
 }
 
-/** Some member says that it has let us in. */
+/** We are the founder, or some member says that it has let us in. */
 function isAdmitted(records: Records): boolean {
+  if (records.self === records.founder) return !isUnfounded(records);
   for (const { id, node } of records.list("member")) if (id === records.self && node !== records.self) return true;
   return false;
 }

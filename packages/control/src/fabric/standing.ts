@@ -3,7 +3,7 @@
  *
  * A member that starts again needs no token and nobody to answer: what it was told with `--join` is then only where to dial.
  */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { MeshConfig } from "../config/mesh.js";
 import { isThere, readToken } from "../config/token.js";
@@ -11,6 +11,8 @@ import { WeftError } from "../errors.js";
 import { Identity } from "../mesh/identity.js";
 import { loadKeys, machineOf, type NodeKeys, newKeys, saveKeys } from "../mesh/identity-file.js";
 import { parseToken, type Token } from "../mesh/token.js";
+
+const RECORDS = "records.log";
 
 export interface Standing {
   readonly keys: NodeKeys;
@@ -42,6 +44,13 @@ export async function takeStanding(config: MeshConfig, stateDir: string | undefi
     }
     return { keys: known, identity, token, isNew: false };
   }
+  if (stateDir !== undefined && existsSync(join(stateDir, RECORDS))) {
+    const file = join(stateDir, RECORDS);
+    throw new WeftError(
+      "bad_state",
+      `${file} is there, but no identity.json beside it, whose records it holds: restore that one, or start with another --state-dir`,
+    );
+  }
   if (config.join.length === 0) {
     const keys = await newKeys(machine, Date.now());
     if (stateDir !== undefined) saveKeys(stateDir, keys);
@@ -67,5 +76,6 @@ function tokenOf({ token }: MeshConfig): Token | undefined {
 /** Forgets who we were: after `weft leave`, after a removal, and when the first join has failed. */
 export function dropStanding(stateDir: string | undefined): void {
   if (stateDir === undefined) return;
-  for (const name of ["identity.json", "records.log"]) rmSync(join(stateDir, name), { force: true });
+  // Records without an identity are refused at the next start.
+  for (const name of [RECORDS, "identity.json"]) rmSync(join(stateDir, name), { force: true });
 }

@@ -33,9 +33,11 @@ export interface MeshState {
   readonly exposed: readonly string[];
   /** `HOST:PORT` of `weft connect`. */
   readonly targets: readonly string[];
+  /** Id of the network that this host has founded and put its first token into; null: none. */
+  readonly founded: string | null;
 }
 
-const EMPTY: MeshState = { allocations: [], containers: {}, hostPorts: {}, exposed: [], targets: [] };
+const EMPTY: MeshState = { allocations: [], containers: {}, hostPorts: {}, exposed: [], targets: [], founded: null };
 /** Host ports that are remembered. */
 const HOST_PORTS_MAX = 4096;
 
@@ -91,14 +93,15 @@ function load(file: string): MeshState {
       `${file} is of version ${JSON.stringify(version)}, this weft reads version ${MESH_STATE_VERSION}: ` +
         "run the weft that wrote it, or start with another --state-dir",
     );
-  if (!isState(state)) throw damaged(file, "has fields that are missing or wrong");
-  return state;
+  const whole = { ...EMPTY, ...state };
+  if (!isState(whole)) throw damaged(file, "has fields that are missing or wrong");
+  return whole;
 }
 
-function isState(value: Partial<MeshState>): value is MeshState {
+function isState(value: MeshState): boolean {
   const isMap = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
   const isText = (v: unknown): boolean => typeof v === "string";
-  const { allocations, containers, hostPorts, exposed, targets } = value;
+  const { allocations, containers, hostPorts, exposed, targets, founded } = value;
   return (
     Array.isArray(allocations) &&
     allocations.every(
@@ -118,7 +121,8 @@ function isState(value: Partial<MeshState>): value is MeshState {
     Array.isArray(exposed) &&
     exposed.every(isText) &&
     Array.isArray(targets) &&
-    targets.every(isText)
+    targets.every(isText) &&
+    (founded === null || isText(founded))
   );
 }
 

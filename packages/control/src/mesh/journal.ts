@@ -256,7 +256,7 @@ export class FileJournal implements Journal {
     return new WeftError(
       "bad_state",
       `${this.#path} ${how}: it was changed by something else than weft, or the disk fails. Restore it, or move it away: ` +
-        "the other nodes then send back what they know",
+        "then join again with --join HOST --token TOKEN of another member, and the others send back what they know",
     );
   }
 }
