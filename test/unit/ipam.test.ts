@@ -55,6 +55,7 @@ class Hosts {
       networks: { get: (name) => this.networks[name], names: () => Object.keys(this.networks) },
       store: this.stores[i] as StoreDouble,
       now: () => this.world.now,
+      nowMs: () => this.world.now,
       after: (ms, run) => this.world.after(ms, run),
       random: () => this.world.random() / 2 ** 32,
       nameOf: (node) => `host${Number(node.slice(0, 3))}`,
@@ -98,6 +99,18 @@ t.test("one host gives addresses of both families, alone, and keeps them for the
   t.equal((await hosts.allocate(0, "web")).index, 2);
   hosts.get(0).retain(new Set(["db"]));
   t.match(hosts.get(0).info(), [{ network: "blue", size: 2 ** 20 - 3, owned: 2 ** 20 - 3, used: 1, foreign: 0 }]);
+});
+
+t.test("addresses of a network that has become another one are shown, and not given again", async (t) => {
+  const hosts = new Hosts(1);
+  await hosts.allocate(0, "web");
+  hosts.networks["blue"] = network({ createdAt: 2, cidr4: "10.200.0.0/16" });
+  hosts.get(0).changed();
+  t.match(hosts.get(0).info(), [{ used: 1, foreign: 1, owned: 2 ** 16 - 3, free: 2 ** 16 - 3 }]);
+  t.same((await hosts.allocate(0, "db")).ips[0], "10.200.0.2/16");
+  t.match(hosts.get(0).info(), [{ used: 2, foreign: 1, free: 2 ** 16 - 4 }]);
+  hosts.get(0).release("web");
+  t.match(hosts.get(0).info(), [{ used: 1, foreign: 0 }]);
 });
 
 t.test("an address is on disk before it is used", async (t) => {

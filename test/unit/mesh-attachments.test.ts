@@ -23,6 +23,7 @@ t.test("a full disk keeps neither the address nor the name of a port that is gon
     networks: { get: (name) => networks.get(name)?.value, names: () => ["default"] },
     store: { load: () => store.state.allocations, save: (allocations) => store.change({ allocations }) },
     now: () => world.now,
+    nowMs: () => world.now,
     after: (ms, run) => world.after(ms, run),
     random: () => 0.5,
   });

@@ -139,6 +139,15 @@ t.test("made on both sides of a partition", async (t) => {
   for (const one of networks) t.match(one.get("blue"), { conflicts: [], isHeld: false, localVni: 50 });
 });
 
+t.test("made on both sides of a partition, with nothing named: nothing of one is anything in the other", async (t) => {
+  const { world, networks } = mesh(2);
+  world.partition([[0], [1]]);
+  const [one, other] = networks.map((side) => side.create("green").value);
+  t.not(one?.cidr4, other?.cidr4, "also no address of a container");
+  t.not(one?.cidr6, other?.cidr6);
+  t.not(one?.vni, other?.vni);
+});
+
 t.test("a member that has written the greatest clock does not have the last word, once it is out", async (t) => {
   const { world, networks } = mesh(3);
   on(networks, 0).create("blue", { cidr4: "10.9.0.0/16", cidr6: null, vni: 5 });

@@ -105,6 +105,7 @@ export class Fabric {
       networks: source,
       store: { load: () => store.state.allocations, save: (allocations) => store.change({ allocations }) },
       now: () => Date.now(),
+      nowMs: () => performance.now(),
       after,
       random: () => Math.random(),
       nameOf: (node) => nameOf(records, node),

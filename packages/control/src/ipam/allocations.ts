@@ -3,6 +3,7 @@
  * key: the same key gets it again while nobody else has it, and others get it last, the one first that has been free longest.
  */
 import { WeftError } from "../errors.js";
+import { networkOf } from "./ring.js";
 
 /** One of the two: in use (`freedAt` null), or given back at that time (milliseconds since 1970). */
 export interface Allocation {
@@ -58,6 +59,12 @@ export class Allocations {
 
   used(ring: string): number[] {
     return [...this.#of(ring).values()].filter((one) => one.freedAt === null).map((one) => one.index);
+  }
+
+  /** How many are in use of rings that a network of this name had before, or on the other side of a partition. */
+  usedOfOthers(network: string, ring: string): number {
+    const others = [...this.#byIndex.keys()].filter((id) => id !== ring && networkOf(id) === network);
+    return others.reduce((sum, id) => sum + this.used(id).length, 0);
   }
 
   /** The same index as before if it is free and in one of the spans, or the next one that nobody had, or the one longest free. */

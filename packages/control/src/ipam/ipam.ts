@@ -23,6 +23,8 @@ export interface IpamOptions {
   readonly store: AllocationStore;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds by a clock that nobody sets. */
+  readonly nowMs: () => number;
   /** Runs something later, once. @returns what takes it back */
   readonly after: (ms: number, run: () => void) => () => void;
   /** 0 .. 1, as Math.random. */
@@ -47,7 +49,10 @@ export interface IpamInfo {
   readonly owned: number;
   readonly used: number;
   readonly free: number;
-  /** In use here though another node owns them: granted in a record that was lost with a disk and has not come back, or see ring.ts. */
+  /**
+   * In use here though another node owns them: granted in a record that was lost with a disk and has not come back, or see ring.ts; or of
+   * a network that has become another one, see overlay/networks.ts.
+   */
   readonly foreign: number;
   /** Grants that have no effect. */
   readonly ignoredGrants: number;
@@ -72,7 +77,7 @@ export class Ipam {
   readonly #waiting = new Set<() => void>();
   /** One request per network at a time, so that two do not ask for space at once. */
   readonly #queues = new Map<string, Promise<unknown>>();
-  /** When this process first saw that a node is removed. */
+  /** When this process first saw that a node is removed (`nowMs`). */
   readonly #removedAt = new Map<NodeId, number>();
   readonly #timers = new Set<() => void>();
   readonly #unsubscribe: () => void;
@@ -179,8 +184,8 @@ export class Ipam {
     want: { readonly count: number; readonly at: number | null },
     find: (view: RingView) => number | undefined,
   ): Promise<Address> {
-    const { now } = this.#options;
-    const deadline = now() + DEADLINE_MS;
+    const { nowMs } = this.#options;
+    const deadline = nowMs() + DEADLINE_MS;
     const asked = new Set<NodeId>();
     let wanted: string | undefined;
     try {
@@ -194,7 +199,7 @@ export class Ipam {
           this.#allocations.take(view.ring.id, key, index);
           return addressOf(view, index);
         }
-        if (now() >= deadline) throw this.#timedOut(network, want.at, asked);
+        if (nowMs() >= deadline) throw this.#timedOut(network, want.at, asked);
         const giver = this.#nextGiver(view, want.at, asked);
         if (giver !== undefined) {
           asked.add(giver);
@@ -202,7 +207,7 @@ export class Ipam {
           const nonce = Math.floor(this.#options.random() * 2 ** 48);
           this.#records.put("want", wanted, { from: giver, ...want, nonce });
         }
-        await this.#until(() => this.#isClosed || this.#has(network, find), Math.min(TURN_MS, deadline - now()));
+        await this.#until(() => this.#isClosed || this.#has(network, find), Math.min(TURN_MS, deadline - nowMs()));
       }
     } finally {
       if (wanted !== undefined) this.#withdraw(wanted);
@@ -224,7 +229,7 @@ export class Ipam {
 
   /** Writes what makes inherited ranges ours. @returns whether there were any that may be taken over now */
   #takeOver(view: RingView): boolean {
-    const cutoff = this.#options.now() - SETTLE_MS;
+    const cutoff = this.#options.nowMs() - SETTLE_MS;
     const inherited = view.ownership.ranges.filter(
       ({ owner, heirOf }) =>
         heirOf !== null && owner === this.#records.self && (this.#removedAt.get(heirOf) ?? Infinity) <= cutoff,
@@ -273,7 +278,7 @@ export class Ipam {
     const tombstones = [...this.#records.list("removed"), ...this.#records.listRemoved("removed")];
     for (const { id } of tombstones) {
       if (this.#removedAt.has(id)) continue;
-      this.#removedAt.set(id, this.#options.now());
+      this.#removedAt.set(id, this.#options.nowMs());
       const cancel = this.#options.after(SETTLE_MS, () => {
         this.#timers.delete(cancel);
         this.changed();
@@ -367,7 +372,8 @@ export class Ipam {
   #infoOf(view: RingView): IpamInfo {
     const { ownership, plan, ring } = view;
     const used = this.#allocations.used(ring.id);
-    const foreign = used.filter((index) => !this.#isOwn(view, index)).length;
+    const strange = used.filter((index) => !this.#isOwn(view, index)).length;
+    const lost = this.#allocations.usedOfOthers(view.network, ring.id);
     const owners = new Map<NodeId | null, { owned: number; ranges: number; inherited: number }>();
     for (const range of ownership.ranges) {
       const { start, end } = allocatable(view, range);
@@ -383,9 +389,9 @@ export class Ipam {
       network: view.network,
       size: plan.size - 3,
       owned,
-      used: used.length,
-      free: owned - (used.length - foreign),
-      foreign,
+      used: used.length + lost,
+      free: owned - (used.length - strange),
+      foreign: strange + lost,
       ignoredGrants: ownership.ignored,
       owners: [...owners]
         .map(([node, one]) => ({ node, isAlive: node !== null && this.#records.isAlive(node), ...one }))

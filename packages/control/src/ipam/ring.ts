@@ -191,6 +191,9 @@ export function upperHalf(
   return { start: Math.ceil(first / power) * power, end };
 }
 
+/** Name of the network that a ring is or was. */
+export const networkOf = (ringId: string): string => ringId.replace(/@[0-9a-f]+$/, "");
+
 /** Id of a network's ring. Records of an earlier network of that name have another. */
 export function ringId(
   name: string,

@@ -2,7 +2,7 @@
 import type { NetworkValue } from "../mesh/records.js";
 import type { NodeId, Records } from "../mesh/types.js";
 import { AddressPlan } from "./prefix.js";
-import { type Grant, type Ownership, owners, type Removed, type Ring, ringId } from "./ring.js";
+import { type Grant, networkOf, type Ownership, owners, type Removed, type Ring, ringId } from "./ring.js";
 
 /** Networks that are in force, by name. */
 export interface NetworkSource {
@@ -54,7 +54,7 @@ export class Rings {
 
   /** Of that id, as it is now. */
   byId(id: string): RingView | undefined {
-    const view = this.get(id.replace(/@[0-9a-f]+$/, ""));
+    const view = this.get(networkOf(id));
     return view?.ring.id === id ? view : undefined;
   }
 

@@ -2,7 +2,8 @@
  * The networks of the mesh. Any member makes, changes and deletes them: each writes a record in its own name, and of all records
  * of one name the latest by (clock, writer) holds, those of removed members included.
  *
- * Made on both sides of a partition, a name is one network afterwards, the later one; a VNI that two names have stays with the one
+ * Made on both sides of a partition, a name is one network afterwards, the later one: what was attached on the other side has addresses of a
+ * network that is no more, is not reached, and shows as `foreign` (ipam.ts) until it is attached again. A VNI that two names have stays with the one
  * whose founder (then whose name) is lower, and the other gets no VTEPs until it is deleted.
  */
 import { createHash } from "node:crypto";
@@ -110,8 +111,9 @@ export class Networks {
     const usedVnis = new Set([...vnis, ...others.map(({ value }) => value.vni)]);
     if (options.vni !== undefined && usedVnis.has(options.vni))
       throw new WeftError("conflict", `VNI ${options.vni} belongs to another network: take another, or leave it out`);
-    const cidr4 = options.cidr4 === undefined ? this.#freeCidr4(name, taken) : canonical(options.cidr4);
-    const cidr6 = options.cidr6 === undefined ? this.#ula(name) : canonical(options.cidr6);
+    const made = { name, founder: this.#records.self, createdAt: this.#now() };
+    const cidr4 = options.cidr4 === undefined ? this.#freeCidr4(made, taken) : canonical(options.cidr4);
+    const cidr6 = options.cidr6 === undefined ? this.#ula(made) : canonical(options.cidr6);
     for (const text of [cidr4, cidr6]) {
       const prefix = text === null ? undefined : parsePrefix(text);
       const other = prefix && taken.find((one) => overlap(one.prefix, prefix));
@@ -123,13 +125,13 @@ export class Networks {
     }
     return this.#put(name, {
       deleted: false,
-      vni: options.vni ?? this.#freeVni(name, usedVnis),
+      vni: options.vni ?? this.#freeVni(made, usedVnis),
       cidr4,
       cidr6,
       mtu: options.mtu ?? null,
       vteps: [],
-      founder: this.#records.self,
-      createdAt: this.#now(),
+      founder: made.founder,
+      createdAt: made.createdAt,
     });
   }
 
@@ -238,9 +240,12 @@ export class Networks {
     if (problems.length > 0) throw new WeftError("invalid_input", `network ${name} cannot be made`, problems);
   }
 
-  /** Another one per name, so that networks made on two sides of a partition seldom collide. */
-  #freeCidr4(name: string, taken: readonly Taken[]): string {
-    const from = this.#hash("cidr4", name).readUInt16BE(0);
+  /**
+   * Another one each time that a network is made: those made on two sides of a partition seldom collide, and what was given out on one
+   * of them, of one name, means nothing else in the other.
+   */
+  #freeCidr4(made: Made, taken: readonly Taken[]): string {
+    const from = this.#hash("cidr4", made).readUInt16BE(0);
     const count = 256 - 48;
     for (let i = 0; i < count; i++) {
       const text = `10.${48 + ((from + i) % count)}.0.0/16`;
@@ -251,19 +256,19 @@ export class Networks {
   }
 
   /** fd and 7 octets of a hash; with another label than that of the tunnel addresses, so never in their /48 but by chance. */
-  #ula(name: string): string {
-    return `${ulaAddress(this.#hash("cidr6", name).subarray(0, 7))}/64`;
+  #ula(made: Made): string {
+    return `${ulaAddress(this.#hash("cidr6", made).subarray(0, 7))}/64`;
   }
 
-  #freeVni(name: string, used: ReadonlySet<number>): number {
-    return nextFree(VNI_MIN + (this.#hash("vni", name).readUInt32BE(0) % (VNI_MAX - VNI_MIN + 1)), used);
+  #freeVni(made: Made, used: ReadonlySet<number>): number {
+    return nextFree(VNI_MIN + (this.#hash("vni", made).readUInt32BE(0) % (VNI_MAX - VNI_MIN + 1)), used);
   }
 
-  #hash(what: string, name: string): Buffer {
+  #hash(what: string, { name, founder, createdAt }: Made): Buffer {
     const hash = createHash("sha256")
       .update(`weft-network-${what}`)
       .update(Buffer.from(this.#records.networkId, "hex"));
-    return hash.update(name).digest();
+    return hash.update(`${founder} ${createdAt} ${name}`).digest();
   }
 
   #nodeName(node: NodeId): string {
@@ -275,6 +280,13 @@ export class Networks {
 interface Version {
   readonly node: NodeId;
   readonly clock: number;
+}
+
+/** A network, from when it is made to when it is deleted. */
+interface Made {
+  readonly name: string;
+  readonly founder: NodeId;
+  readonly createdAt: number;
 }
 
 interface Taken {
