@@ -61,7 +61,7 @@ export class Control implements MeshControl {
       discovery: config.discovery,
       members: memberInfos(records, mesh, (node) => this.#membership.tunnelAddressOf(node)),
       controlLinks: controlLinkInfos(records, mesh),
-      targets: this.#membership.targets(),
+      targets: this.#membership.targets.list(),
     };
   }
   paths(): PathInfo[] {
@@ -82,10 +82,10 @@ export class Control implements MeshControl {
   }
 
   async connect(address: string): Promise<void> {
-    this.#membership.connect(targetOf(address));
+    this.#membership.targets.connect(targetOf(address));
   }
   async forget(address: string): Promise<string[]> {
-    return this.#membership.forget(address);
+    return this.#membership.targets.forget(address);
   }
   async removeMember(id: NodeId, { force }: { readonly force: boolean }): Promise<void> {
     this.#membership.remove(id, force);

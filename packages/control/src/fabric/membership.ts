@@ -2,7 +2,7 @@
  * Membership of this host: control links, the records that all nodes share, tokens, admission and removal.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { hostPort, isSameHost } from "../config/formats.js";
+import { hostPort } from "../config/formats.js";
 import type { MeshConfig } from "../config/mesh.js";
 import { messageOf, WeftError } from "../errors.js";
 import { errorFields, type Log } from "../log/log.js";
@@ -16,15 +16,14 @@ import { ControlLinks } from "../mesh/tls.js";
 import { formatToken, Token } from "../mesh/token.js";
 import { tunnelAddress } from "../mesh/tunnel-address.js";
 import type { NodeId, Records } from "../mesh/types.js";
-import type { JoinToken, TargetInfo, TokenInfo } from "../mesh-answers.js";
+import type { JoinToken, TokenInfo } from "../mesh-answers.js";
 import { VERSION } from "../version.js";
 import { publicKeyText } from "../wireguard/key.js";
 import { dropStanding, type Standing } from "./standing.js";
 import type { MeshStore } from "./state.js";
+import { Targets } from "./targets.js";
 import { freshToken, retirements, secretOf, secretsOf, tokenInfos } from "./tokens.js";
 
-/** Milliseconds between two tries of an address that nobody answers at. */
-const TARGET_MS = 3000;
 /** Milliseconds between two node records that say another address seen from outside: members may see another one with every echo. */
 const SEEN_MS = 5000;
 /** WireGuard endpoints in our node record. */
@@ -44,16 +43,15 @@ export interface MembershipOptions {
 export class Membership {
   readonly mesh: Mesh;
   readonly links: ControlLinks;
+  /** Addresses that were named on this host. */
+  readonly targets: Targets;
   readonly #options: MembershipOptions;
   readonly #adopt: (channel: Channel) => void;
-  readonly #targets = new Map<string, TargetInfo>();
   readonly #startedAt = Date.now();
   /** Of WireGuard. The private one is wiped once the data plane has it. */
   readonly #publicKey: string;
   #outside: readonly string[] = [];
   #seenTimer: NodeJS.Timeout | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #isDialling = false;
   #hasFounded = false;
   #hasLeft = false;
   #closing: Promise<void> | undefined;
@@ -64,7 +62,11 @@ export class Membership {
     this.links = links;
     this.mesh = mesh;
     this.#adopt = adopt;
-    for (const address of [...options.config.join, ...options.store.state.targets]) this.#addTarget(address);
+    this.targets = new Targets({
+      ...{ records: mesh.records, store: options.store, join: options.config.join, adopt },
+      tokens: () => this.#dialTokens(),
+      dial: (address, token) => links.connect([address], token, { name: options.name, records: mesh.introduction() }),
+    });
   }
 
   /**
@@ -119,7 +121,9 @@ export class Membership {
             : new FileJournal(stateDir, { networkId: keys.networkId, node: identity.id }),
         transport,
         surroundings: surroundings(identity.sign.bind(identity), log),
-        mayDial: (node) => config.discovery || (membership?.isNamed(node) ?? false),
+        mayDial: (node) => config.discovery || (membership?.targets.isNamed(node) ?? false),
+        // Only who has no link at all: they may have moved.
+        seeds: () => (mesh && mesh.channels().length === 0 ? (membership?.targets.addresses() ?? []) : []),
       });
       membership = new Membership(options, links, mesh, (channel) => deliver(channel));
       await membership.#enter();
@@ -186,8 +190,7 @@ export class Membership {
       log.info({ component: "mesh", network: records.networkId, members: records.members().length }, "joined");
     }
     if (records.self === records.founder && !hasFoundedBefore) store.change({ founded: records.networkId });
-    // Not at once: links that there are already may lead there.
-    this.#timer = setInterval(() => void this.#dialTargets(), TARGET_MS).unref();
+    this.targets.start();
   }
 
   /** Writes our node record. */
@@ -303,74 +306,15 @@ export class Membership {
     this.mesh.expel(this.records.self);
   }
 
-  // ── addresses that were named here ───────────────────────────────────────────────────────────────────────────────────────────
-
-  targets(): TargetInfo[] {
-    return [...this.#targets.values()];
-  }
-  connect(address: string): void {
-    const { store } = this.#options;
-    if (!store.state.targets.includes(address)) store.change({ targets: [...store.state.targets, address] });
-    this.#addTarget(address);
-    void this.#dialTargets();
-  }
-  forget(address: string): string[] {
-    const { store } = this.#options;
-    const isMeant = (target: string): boolean => isSameHost(target, address);
-    const gone = [...this.#targets.keys()].filter(isMeant);
-    store.change({ targets: store.state.targets.filter((target) => !isMeant(target)) });
-    for (const target of gone) this.#targets.delete(target);
-    return gone;
-  }
-  #addTarget(address: string): void {
-    if (!this.#targets.has(address))
-      this.#targets.set(address, { address, state: "connecting", node: null, error: null });
-  }
-
-  /** One after the other: there are few, and each answers within seconds. */
-  async #dialTargets(): Promise<void> {
-    if (this.#isDialling) return;
-    this.#isDialling = true;
-    try {
-      for (const target of [...this.#targets.values()]) await this.#dialTarget(target);
-    } finally {
-      this.#isDialling = false;
-    }
-  }
-  async #dialTarget({ address, node }: TargetInfo): Promise<void> {
+  /** To dial addresses with that were named here, see targets.ts. */
+  #dialTokens(): Token[] {
     const { records } = this;
-    const owner = node ?? this.#whoIsAt(address);
-    const set = (info: Omit<TargetInfo, "address">): void => {
-      if (this.#targets.has(address)) this.#targets.set(address, { address, ...info });
-    };
-    // Reached over whatever others is enough: links are kept few.
-    if (owner !== null && records.isAlive(owner)) return set({ state: "connected", node: owner, error: null });
-    try {
-      const { secret, id } = this.#validToken();
-      const token = new Token({ id, networkId: records.networkId, founder: records.founder, secret });
-      const own = { name: this.#options.name, records: this.mesh.introduction() };
-      const channel = await this.links.connect([address], token, own);
-      set({ state: "connected", node: channel.node, error: null });
-      this.#adopt(channel);
-    } catch (error) {
-      set({ state: "failed", node: owner, error: messageOf(error) });
-    }
-  }
-  /** Whether the node was named here, by one of its addresses or because it has answered at one (`--no-discovery`). */
-  isNamed(node: NodeId): boolean {
-    const control = this.records.get(node, "node")?.control ?? [];
-    return this.targets().some((target) => target.node === node || control.includes(target.address));
-  }
-  #whoIsAt(address: string): NodeId | null {
-    for (const { id, node } of this.records.members()) if (node?.control.includes(address)) return id;
-    return null;
-  }
-  #validToken(): { id: string; secret: Uint8Array } {
-    for (const { id, state } of this.tokens()) {
-      const secret = state === "valid" ? secretOf(this.records, id) : undefined;
-      if (secret !== undefined) return { id, secret };
-    }
-    throw new WeftError("unavailable", "there is no valid token to dial with: make one with `weft token rotate`");
+    const { networkId, founder } = records;
+    const valid = this.tokens().find(({ id, state }) => state === "valid" && secretOf(records, id) !== undefined);
+    const secret = valid && secretOf(records, valid.id);
+    const known = valid && secret ? [new Token({ id: valid.id, networkId, founder, secret })] : [];
+    const { token: given } = this.#options.standing;
+    return given && given.id !== valid?.id ? [...known, given] : known;
   }
 
   /** Says goodbye. Again: waits for the first. */
@@ -379,7 +323,7 @@ export class Membership {
     return this.#closing;
   }
   async #close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.targets.stop();
     clearTimeout(this.#seenTimer);
     this.mesh.stop();
     // The last words are on their way.
