@@ -127,6 +127,37 @@ for (const build of ["debug", "release"] satisfies Build[]) {
     }
   });
 
+  t.test(
+    `${build}: a TCP segment as long as any IPv6 path carries is cut in two where this one does not`,
+    async (t) => {
+      const given = { version: 6, srcMac: mac(1), dstMac: mac(3) } as const;
+      const alone = (octets: number) => {
+        const { frame, vnet } = superFrame({ ...given, payload: content(octets - 60) });
+        return { frame, vnet: { ...vnet, gsoType: 0, gsoSize: 0 } };
+      };
+      const head = transportAt(given) + 20;
+      for (const room of [1270, 1100]) {
+        const trio = await narrow(build, room);
+        const got = trio.send(1, alone(1280));
+        t.ok(got.every(({ host }) => host === 3));
+        t.same(Buffer.concat(got.map(({ frame }) => frame.subarray(head))), content(1220), `over ${room}: all of it`);
+        t.ok(trio.wire.every(({ sent }) => sent.gsoSize <= room + AROUND + 32));
+        for (const host of trio.hosts) t.same(host.drops(), {});
+        trio.isLawful(t);
+        t.match(trio.send(1, alone(1281)), [{ host: 1 }], "a longer one is answered");
+        const closed = packetFrame({ ...given, payload: content(1220) });
+        t.match(trio.send(1, { frame: closed }), [{ host: 1 }], "so is one whose checksum may be wrong");
+      }
+      const trio = await narrow(build, 1100);
+      const four = superFrame({ ...given, version: 4, payload: content(1240) });
+      t.match(
+        trio.send(1, { frame: four.frame, vnet: { ...four.vnet, gsoType: 0, gsoSize: 0 } }),
+        [{ host: 1 }],
+        "and IPv4",
+      );
+    },
+  );
+
   t.test(`${build}: UDP super-frames have come cut`, async (t) => {
     const trio = await narrow(build, 1100);
     const given = { protocol: "udp", srcMac: mac(1), dstMac: mac(3), payload: content(5000) } as const;

@@ -50,7 +50,8 @@ export function floors(family: 4 | 6, isRelayed: boolean): readonly number[] {
  *
  * With 1500 over IPv4 this is 1290. Over IPv6 it would be 1270, less than IPv6 in the containers needs, and is 1280: a full packet
  * over a relay then makes an underlay packet of 1510 octets. Where the underlay takes just 1500 it does not fit; the search for
- * the path's MTU finds that, super-frames are cut smaller and other packets are answered with too-big for as long as the relay is in use.
+ * the path's MTU finds that. For as long as the relay is in use TCP is cut smaller, also a packet alone; other packets are answered with
+ * too-big, which over IPv6 does not help those of 1271 to 1280 octets: nobody sends shorter ones for it (RFC 8200 §5).
  */
 export function meshMtu(underlayMtu: number, family: 4 | 6): number {
   const inside = underlayMtu - (family === 6 ? IPV6 : IPV4) - UDP - WIREGUARD;

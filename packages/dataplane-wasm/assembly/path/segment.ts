@@ -59,13 +59,14 @@ function headerLen(d: RxDesc): u32 {
 /** Most that a path takes off a segment's payload besides its length: inner IPv6, UDP and VXLAN header, and a header area. */
 const PATH_OVERHEAD: u32 = ipv6.HEADER_LEN + udp.HEADER_LEN + VXLAN_LEN + HEADER_AREA;
 
-/** At most this many segments come of the frame behind the virtio_net_hdr at `p`; 0 when it is no super-frame. */
+/** At most this many segments come of the frame behind the virtio_net_hdr at `p`; 0 when it is no super-frame and cannot become one. */
 export function bound(w: Worker, p: usize, frameLen: u32): u32 {
   let size = virtio.gsoSize(p);
   // A narrow path may cut it smaller (too-big.ts).
   const least = tunnel(w).leastMtu;
   if (least != 0 && size + PATH_OVERHEAD > least) size = least > 2 * PATH_OVERHEAD ? least - PATH_OVERHEAD : PATH_OVERHEAD;
-  if (virtio.gsoType(p) == virtio.GSO_NONE || size == 0) return 0;
+  if (virtio.gsoType(p) == virtio.GSO_NONE || size == 0)
+    return least != 0 && least < ipv6.MTU_MIN + PATH_OVERHEAD && (virtio.flags(p) & virtio.NEEDS_CSUM) != 0 ? 2 : 0;
   const count = frameLen / size + 1;
   return count < HEADERS_MAX ? count : HEADERS_MAX;
 }

@@ -1,13 +1,13 @@
 /**
  * Frames that are longer than the path to their VTEP: TCP super-frames are cut smaller, whoever sent anything else is told how long a
- * packet may be (RFC 1191 §4, RFC 4443 §3.2). Without DF, too: the sender's kernel then fragments, the switch never does.
+ * packet may be (RFC 1191 §4, RFC 4443 §3.2), unless that is less than IPv6 knows. Without DF, too: the sender's kernel then fragments, the switch never does.
  *
  * The answer comes from the address that the packet was for: there is no router in between that a container could know. It quotes
  * the packet where it lies. Nothing here is read from the underlay, so nobody can forge a path's MTU.
  */
 import {
-  COUNT_MADE_EGRESS, COUNT_TOO_BIG_ANSWERS, DROP_PATH_MTU, HEADERS_MAX, HEADER_AREA, KIND_PORT, L3_L4, PLANE_EGRESS, PORT_UP, RxDesc, TICK_SHIFT,
-  TOO_BIG_PER_TICK, Worker,
+  COUNT_MADE_EGRESS, COUNT_TOO_BIG_ANSWERS, DROP_PATH_MTU, HEADERS_MAX, HEADER_AREA, KIND_PORT, L3_FRAGMENT, L3_L4, PLANE_EGRESS, PORT_UP, RxDesc,
+  TICK_SHIFT, TOO_BIG_PER_TICK, Worker,
 } from "../abi.gen";
 import { indexOf, kindOf, port, portLive } from "../table/config";
 import { setBe16 } from "../wire/bytes";
@@ -99,13 +99,29 @@ function answer(w: Worker, d: RxDesc, room: u32): void {
   add(w, COUNT_MADE_EGRESS, 1);
 }
 
+/**
+ * Makes a TCP segment a super-frame, to be cut in two, where telling its sender does not help: over IPv6 everybody sends 1280 octets,
+ * whatever the path is said to carry (RFC 8200 §5, net/ipv6/route.c rt6_do_update_pmtu), and one through a relay may carry less. One whose
+ * checksum is still open: a wrong one must not come out right.
+ */
+function halved(d: RxDesc, most: u32): bool {
+  if (d.ipVersion != 6 || most >= <u32>d.l3Off + ipv6.MTU_MIN || packetLen(d) > ipv6.MTU_MIN) return false;
+  if (<u32>d.ipProto != tcp.PROTO || (d.l3Flags & <u8>L3_L4) == 0 || (d.l3Flags & <u8>L3_FRAGMENT) != 0) return false;
+  if ((<u32>d.vnetFlags & virtio.NEEDS_CSUM) == 0) return false;
+  const head = <u32>d.l4Off + tcp.headerLen(<usize>d.frame + d.l4Off);
+  if (head + PIECE_MIN > most) return false;
+  d.gsoType = <u8>virtio.GSO_TCPV6;
+  d.gsoSize = <u16>(most - head);
+  return true;
+}
+
 /** True when the frame can go to the VTEP, its segments cut smaller perhaps; else its sender was told, and it is dropped. */
 export function fits(w: Worker, d: RxDesc, vtep: u32): bool {
   const most = seal.frameMax(w, vtep);
   if (most == 0) return true;
   const isSuper = <u32>d.gsoType != virtio.GSO_NONE;
   if (!isSuper) {
-    if (d.frameLen <= most) return true;
+    if (d.frameLen <= most || halved(d, most)) return true;
   } else {
     const isTcp = <u32>d.ipProto == tcp.PROTO && (d.l3Flags & <u8>L3_L4) != 0;
     const head = <u32>d.l4Off + (isTcp ? tcp.headerLen(<usize>d.frame + d.l4Off) : udp.HEADER_LEN);

@@ -7,6 +7,8 @@
  */
 import { be16, be32, be64, setBe16, setBe32 } from "./bytes";
 
+/** Octets of the longest packet that every link carries (RFC 8200 §5). */
+export const MTU_MIN: u32 = 1280;
 export const HEADER_LEN: u32 = 40;
 export const HOP_BY_HOP: u32 = 0;
 export const ROUTING: u32 = 43;
