@@ -14,7 +14,7 @@ import {
   verify,
 } from "../../packages/control/dist/mesh/identity.js";
 import { LinkKeys, pskIdentityText, readPskIdentity, tokenPsk } from "../../packages/control/dist/mesh/psk.js";
-import { tunnelAddress, tunnelPrefix } from "../../packages/control/dist/mesh/tunnel-address.js";
+import { tunnelAddress, tunnelAddress4, tunnelPrefix } from "../../packages/control/dist/mesh/tunnel-address.js";
 
 const NETWORK = "000102030405060708090a0b0c0d0e0f";
 const hex = (text: string): Buffer => Buffer.from(text, "hex");
@@ -156,6 +156,9 @@ t.test("tunnel addresses follow from network and key, and all lie in the network
   t.equal(tunnelAddress(NETWORK, ID_1), "fd33:2cf:296d:1518:79c0:de42:fc26:40b1");
   t.equal(tunnelPrefix(NETWORK), "fd33:2cf:296d::/48");
   t.throws(() => tunnelAddress(NETWORK, "x"), RangeError);
+  t.match(tunnelAddress4(NETWORK, ID_1), /^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.\d+\.\d+$/);
+  t.equal(tunnelAddress4(NETWORK, ID_1), tunnelAddress4(NETWORK, ID_1));
+  t.throws(() => tunnelAddress4(NETWORK, "x"), RangeError);
   t.throws(() => tunnelAddress("x", ID_1), RangeError);
   const seen = new Set<string>();
   for (let i = 0; i < 1000; i++) {

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.js";
 import type { MeshConfig } from "../config/mesh.js";
 import type { DataplaneApi, WireguardSpec } from "../dataplane/types.js";
 import type { Log } from "../log/log.js";
+import { tunnelAddress4 } from "../mesh/tunnel-address.js";
 import type { JoinToken } from "../mesh-answers.js";
 import type { MeshControl } from "../router/mesh-control.js";
 import type { Router } from "../router/router.js";
@@ -62,7 +63,7 @@ export async function enterMesh(
     wireguard: {
       privateKey: standing.keys.wireguardKey,
       listenPort: mesh.wireguardPort,
-      address: [membership.tunnelAddress, ...address],
+      address: [membership.tunnelAddress, ...ownAddress4(membership, mesh), ...address],
       peers,
       peersMax,
       mesh: { probePort: PROBE_PORT },
@@ -71,6 +72,14 @@ export async function enterMesh(
       ...(keylog === undefined ? {} : { keylog }),
     },
   };
+}
+
+/** Where a peer of the file has IPv4 inside the tunnel, this host has it, too. */
+function ownAddress4(membership: Membership, { wireguard }: MeshConfig): string[] {
+  const isV4 = (text: string): boolean => !text.includes(":");
+  const isWanted =
+    wireguard.peers.some(({ allowedIps = [] }) => allowedIps.some(isV4)) && !wireguard.address.some(isV4);
+  return isWanted ? [tunnelAddress4(membership.records.networkId, membership.records.self)] : [];
 }
 
 /** @param ended is called when this host cannot stay in the network */
