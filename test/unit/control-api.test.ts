@@ -845,6 +845,24 @@ const RECORD: PortRecord = {
   l3: false,
 };
 
+t.test("a port that is gone by itself does not take the next one of its id along", async (t) => {
+  const { dataplane, router, link, store } = await open(t);
+  await router.attach({ network: "blue", id: "a", ifname: "a1" });
+  // At the earliest moment there is: the data plane has just removed the old one, and nobody has heard of it.
+  const again = new Promise<unknown>((resolve) => {
+    dataplane.on("event", (event) => {
+      if (event.type === "portState" && event.state === "gone")
+        resolve(router.attach({ network: "blue", id: "a", ifname: "a2" }));
+    });
+  });
+  link.device("a1").destroy();
+  t.match(await again, { id: "a", ifname: "a2" });
+  // Behind whatever the news has brought about.
+  await router.putRoutes("blue", []);
+  t.match(dataplane.ports(), [{ id: "a", ifname: "a2", state: "up" }]);
+  t.match(store.load().ports, [{ id: "a", ifname: "a2" }]);
+});
+
 t.test("a port whose namespace is gone is forgotten with one log line; one whose device is gone, too", async (t) => {
   const ghost = { ...RECORD, id: "ghost", netnsPath: null, netnsId: null, ifname: "ghost" };
   const { lines, dataplane, store } = await open(t, { state: { networks: [], ports: [RECORD, ghost] } });

@@ -1,5 +1,8 @@
-/** What is taken back with a port, also while the disk is full. The router and the data plane are doubles: a list of ports. */
-import t from "tap";
+/**
+ * What is taken back with a port, also while the disk is full or its id is in use again. The router and the data plane are doubles: a
+ * list of ports.
+ */
+import t, { type Test } from "tap";
 import { Attachments, type AttachmentsOptions } from "../../packages/control/src/fabric/attachments.js";
 import { MeshStore } from "../../packages/control/src/fabric/state.js";
 import { HostPorts } from "../../packages/control/src/gateway/publish.js";
@@ -7,7 +10,13 @@ import { Ipam } from "../../packages/control/src/ipam/ipam.js";
 import { Networks } from "../../packages/control/src/overlay/networks.js";
 import { GossipDouble } from "../models/gossip.js";
 
-t.test("a full disk keeps neither the address nor the name of a port that is gone", async (t) => {
+interface Port {
+  readonly id: string;
+  readonly network: string;
+  readonly ip: readonly string[];
+}
+
+function open(t: Test) {
   const world = new GossipDouble(1);
   const records = world.get(0);
   const store = new MeshStore(undefined);
@@ -27,11 +36,11 @@ t.test("a full disk keeps neither the address nor the name of a port that is gon
     after: (ms, run) => world.after(ms, run),
     random: () => 0.5,
   });
-  const ports: { id: string; network: string; ip: readonly string[] }[] = [];
+  const ports: Port[] = [];
   const facts = { ifname: "eth0", mac: "02:00:00:00:00:01", role: "container", state: "up", netns: null, gateway: [] };
   const router = {
     parked: [],
-    attach: async ({ id, network, ip }: (typeof ports)[number]) => {
+    attach: async ({ id, network, ip }: Port) => {
       ports.push({ ...facts, id, network, ip });
       return ports.at(-1);
     },
@@ -39,6 +48,7 @@ t.test("a full disk keeps neither the address nor the name of a port that is gon
       const at = ports.findIndex((port) => port.id === id);
       return at >= 0 && ports.splice(at, 1).length === 1;
     },
+    detachNamespace: async () => ports.splice(0).map(({ id }) => id),
   };
   const changed: number[] = [];
   const remembered = { get: () => undefined, set: () => undefined, entries: () => [] };
@@ -54,6 +64,20 @@ t.test("a full disk keeps neither the address nor the name of a port that is gon
     fullNames: (names) => [...names],
   });
   t.teardown(() => attachments.close());
+  return { attachments, records, store, ipam, router, ports, changed };
+}
+
+/** A promise, and what makes it hold. */
+function held(): { readonly until: Promise<void>; readonly release: () => void } {
+  let release: () => void = () => undefined;
+  const until = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { until, release };
+}
+
+t.test("a full disk keeps neither the address nor the name of a port that is gone", async (t) => {
+  const { attachments, records, store, ipam, changed } = open(t);
   await attachments.attach({ id: "a", name: "web" });
   t.equal([...records.list("container")].length, 1);
 
@@ -81,4 +105,66 @@ t.test("a full disk keeps neither the address nor the name of a port that is gon
   t.same([...records.list("container")], []);
   t.same(store.state.containers, {});
   t.equal(await attachments.detach("a"), false);
+});
+
+t.test("a port that is gone takes nothing from the next one of its id", async (t) => {
+  const { attachments, records, store, ipam, router, ports, changed } = open(t);
+  const names = (): string[] => [...records.list("container")].map(({ value }) => value.name ?? "");
+  await attachments.attach({ id: "a", name: "web" });
+  const [address] = ports.map(({ ip }) => ip);
+  const { attach } = router;
+
+  // Its container was started again: the data plane tells of the old port while the new one is being made.
+  ports.splice(0);
+  const made = held();
+  router.attach = async (port) => made.until.then(() => attach(port));
+  const again = attachments.attach({ id: "a", name: "web" });
+  const gone = attachments.gone("a");
+  made.release();
+  t.match(await again, { id: "a", ip: address, name: "web" });
+  await gone;
+  t.match(ipam.info(), [{ used: 1 }], "it has its address");
+  t.same([names(), Object.keys(store.state.containers)], [["web"], ["a"]], "and its name");
+  const runs = changed.length;
+  await attachments.gone("a");
+  t.equal(changed.length, runs + 1, "what stands outside is looked at all the same");
+
+  // The same with a namespace that is detached.
+  router.attach = attach;
+  const taken = held();
+  const { detachNamespace } = router;
+  router.detachNamespace = async () => {
+    const ids = await detachNamespace();
+    await taken.until;
+    return ids;
+  };
+  const detached = attachments.detachNamespace("one");
+  await new Promise(setImmediate);
+  await attachments.attach({ id: "a", name: "web" });
+  taken.release();
+  t.same(await detached, ["a"]);
+  t.match(ipam.info(), [{ used: 1 }]);
+  t.same(names(), ["web"]);
+
+  ports.splice(0);
+  await attachments.gone("a");
+  t.match(ipam.info(), [{ used: 0 }], "one that nobody follows leaves nothing");
+  t.same([names(), Object.keys(store.state.containers)], [[], []]);
+});
+
+t.test("an attachment that is repeated as its port goes is made again as it was", async (t) => {
+  const { attachments, ipam, router, ports } = open(t);
+  const first = await attachments.attach({ id: "a", name: "web" });
+  const asked: unknown[] = [];
+  const { attach } = router;
+  router.attach = async (port) => {
+    asked.push(port);
+    ports.splice(0);
+    void attachments.gone("a");
+    return attach(port);
+  };
+  await attachments.attach({ id: "a", name: "web" });
+  t.match(asked, [{ id: "a", ip: first.ip, mac: first.mac }], "with its address, and the MAC that belongs to it");
+  await attachments.gone("a");
+  t.match(ipam.info(), [{ used: 1 }]);
 });

@@ -41,8 +41,6 @@ export interface AttachmentsOptions {
 
 export class Attachments {
   readonly #options: AttachmentsOptions;
-  /** Their namespaces are gone; the router takes them away soon. */
-  readonly #gone = new Set<string>();
   /** By port id: the last of what is under way. */
   readonly #turns = new Map<string, Promise<unknown>>();
   #timer: NodeJS.Timeout | undefined;
@@ -101,7 +99,6 @@ export class Attachments {
         ...(mac === undefined ? {} : { mac }),
         ...(gateway === undefined ? {} : { gateway }),
       });
-      this.#gone.delete(id);
       await this.#keep(port, { name: name ?? null, dns: dnsNames, publish, key: request.id ?? name ?? id });
       return this.#meshPort(port);
     } catch (error) {
@@ -117,19 +114,18 @@ export class Attachments {
     const { router, store } = this.#options;
     const was = await router.detach(id);
     // What an earlier try could not take back, too.
-    if (was || (Object.hasOwn(store.state.containers, id) && !this.#port(id))) await this.#forget([id]);
+    if (was || (Object.hasOwn(store.state.containers, id) && !this.#port(id))) await this.#forget(id);
     return was;
   }
   async detachNamespace(target: string): Promise<string[]> {
     const ids = await this.#options.router.detachNamespace(target);
-    if (ids.length > 0) await this.#forget(ids);
+    await Promise.all(ids.map((id) => this.gone(id)));
     return ids;
   }
 
-  /** The namespace of a port is gone: withdrawn at once, everywhere. */
-  async gone(id: string): Promise<void> {
-    this.#gone.add(id);
-    await this.#forget([id]);
+  /** A port is no more, by itself or with its namespace: what it had here is withdrawn, everywhere. */
+  gone(id: string): Promise<void> {
+    return this.#inTurn(id, () => this.#forget(id));
   }
 
   /** After the ports of an earlier run were adopted: what belongs to others is given back. */
@@ -163,11 +159,8 @@ export class Attachments {
   /** Makes our container records those of the ports that there are. */
   publish(): void {
     const { dataplane, records, networks } = this.#options;
-    const present = new Set(dataplane.ports().map(({ id }) => id));
-    for (const id of this.#gone) if (!present.has(id)) this.#gone.delete(id);
     const own: OwnContainer[] = dataplane.ports().flatMap((port) => {
-      if (port.role === "gateway" || this.#gone.has(port.id) || port.state === "gone" || !networks.get(port.network))
-        return [];
+      if (port.role === "gateway" || port.state === "gone" || !networks.get(port.network)) return [];
       const { name, dns, published, since } = this.#kept(port.id);
       const { id, network, ifname, mac } = port;
       const role = id === hostPortId(network) ? ("host" as const) : ("container" as const);
@@ -185,9 +178,12 @@ export class Attachments {
   }
 
   async #repeated(given: MeshAttachRequest & { readonly id: string }, present: PortInfo): Promise<MeshPort> {
-    const { ip, gateway } = given;
+    const { ip, gateway, mac = present.mac } = given;
     const isSame = given.configure === false;
-    const filled = isSame ? given : { ...given, ip: ip ?? present.ip, gateway: gateway ?? present.gateway };
+    // With the MAC that belongs to its addresses, should the port go before its turn comes, and be made anew.
+    const filled = isSame
+      ? { ...given, mac }
+      : { ...given, mac, ip: ip ?? present.ip, gateway: gateway ?? present.gateway };
     return this.#meshPort(await this.#options.router.attach(filled));
   }
 
@@ -244,17 +240,21 @@ export class Attachments {
     }
   }
 
-  /** A disk that refuses keeps nobody's address: what could not be written is written later. */
-  async #forget(ids: readonly string[]): Promise<void> {
+  /**
+   * In the id's turn. Where another port has the id by now, address, name and record are that one's. A disk that refuses keeps
+   * nobody's address: what could not be written is written later.
+   */
+  async #forget(id: string): Promise<void> {
     const { ipam, changed } = this.#options;
+    const isTaken = this.#port(id) !== undefined;
     try {
       this.publish();
-      this.#drop((id) => ids.includes(id));
+      if (!isTaken) this.#drop((one) => one === id);
     } catch (error) {
       this.#later();
       throw error;
     } finally {
-      for (const id of ids) ipam.release(id);
+      if (!isTaken) ipam.release(id);
       await changed();
     }
   }
@@ -279,7 +279,7 @@ export class Attachments {
   }
 
   #port(id: string): PortInfo | undefined {
-    return this.#options.dataplane.ports().find((port) => port.id === id && !this.#gone.has(id));
+    return this.#options.dataplane.ports().find((port) => port.id === id);
   }
   #kept(id: string): KeptContainer {
     return this.#options.store.state.containers[id] ?? NAMELESS;

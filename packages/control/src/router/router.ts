@@ -343,16 +343,8 @@ export class Router {
     }
     if (event.type !== "portGone") return;
     this.#log.warn({ component: "ports", port: event.id, network: event.network }, `detached: ${event.why}`);
-    void this.#serial(async () => {
-      if (this.#stopped) return;
-      await this.#dataplane.detach(event.id);
-      this.#ledger.saveOrLater();
-    }).catch((error: unknown) =>
-      this.#log.error(
-        { component: "ports", port: event.id, ...errorFields(this.#log, error) },
-        "cannot forget the port",
-      ),
-    );
+    // The data plane has forgotten it. Its id may be another port's by the time this comes to its turn.
+    this.#between(() => this.#ledger.saveOrLater());
   };
 
   async #adopt(records: readonly PortRecord[]): Promise<void> {
