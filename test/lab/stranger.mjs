@@ -71,6 +71,12 @@ async function tell(messagesFor, waitMs = 700) {
   return { closed: why };
 }
 
+/** A network of ours as it is now: any member may say so, as often as it signs it. */
+const ownNetwork = (clock) => ({
+  ...{ clock, deleted: false, vni: 777, cidr4: "10.77.0.0/24", cidr6: null, mtu: null, vteps: [] },
+  ...{ founder: self.id, createdAt: 0 },
+});
+
 const dns = (ips = ["10.32.66.66"]) => ({ ips, srv: [] });
 const founder = { id: token.founder };
 
@@ -134,6 +140,27 @@ const DOES = {
       const records = Array.from({ length: 300 }, (_, i) => record(`dns:heap-${i}`, { ips, srv }));
       return encodeRecords(records, true);
     }, 3000),
+  /** The same network over and over, 100 times a second until 500 are sent: how many were while the link stood. */
+  "networks, networks": async () => {
+    const { channel } = await join();
+    let why = null;
+    channel.receive({
+      message: () => undefined,
+      closed: (reason) => {
+        why = reason;
+      },
+    });
+    channel.send(encodeHello(network));
+    const begun = performance.now();
+    let sent = 0;
+    for (; why === null && sent < 500; sent++) {
+      for (const message of encodeRecords([record("network:x", ownNetwork(sent + 1))], true)) channel.send(message);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const tookMs = performance.now() - begun;
+    channel.close("done");
+    return { closed: why, sent, tookMs };
+  },
   flood: () => tell(() => Array.from({ length: 8000 }, (_, i) => encodePing("ping", i)), 3000),
   garbage: () => tell(() => [randomBytes(5000).fill(0xff, 0, 1)]),
   oversize: () => {

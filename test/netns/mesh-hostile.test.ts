@@ -3,7 +3,9 @@
  * messages that are too long or too many. Nothing is believed that is not signed, nothing grows without bound, and members stay connected.
  * Then members that have been away: removed meanwhile, or while tokens changed.
  */
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { formatToken, newToken, parseToken } from "../../packages/control/dist/mesh/token.js";
@@ -63,7 +65,13 @@ function ask(stranger: Job): (what: string) => Promise<Record<string, unknown>> 
 t.test("hostile peers", { timeout: 360_000 }, async (t) => {
   const lab = await Lab.open(t);
   const [h1, h2, h3, h4, h5, evil] = await lab.hosts("h1", "h2", "h3", "h4", "h5", "evil");
-  const options = { mesh: true, keep: true };
+  const log = lab.file("nft.log");
+  const bin = lab.file("bin");
+  mkdirSync(bin);
+  const nft = execFileSync("sh", ["-c", "command -v nft"], { encoding: "utf8" }).trim();
+  writeFileSync(join(bin, "nft"), `#!/bin/sh\necho run >> ${log}\nexec ${nft} "$@"\n`, { mode: 0o755 });
+  const nftRuns = (): number => readFileSync(log, "utf8").split("\n").length - 1;
+  const options = { mesh: true, keep: true, through: ["env", `PATH=${bin}:${process.env.PATH}`] };
   const other = Weft.up(lab, h4, { ...options, label: "other-network" });
   const [w1, w2, w3] = (await meshOf(lab, [h1, h2, h3], options)) as [Weft, Weft, Weft];
   const all = [w1, w2, w3];
@@ -137,6 +145,22 @@ t.test("hostile peers", { timeout: 360_000 }, async (t) => {
       t.ok((known?.records ?? 0) < 250, `its records are bounded: ${known?.records}`);
     }
     t.equal(await containers(w2), before.containers, "no container is there that is not");
+  });
+
+  await t.test("a member that says the same network over and over", async (t) => {
+    await w1.ok(["expose"]);
+    const had = nftRuns();
+    const stream = does("networks, networks");
+    await until("h1 hears it", async () => JSON.stringify(await w1.get("/v1/networks")).includes('"x"'), 10_000);
+    const d1 = await station(lab, w1, "d1");
+    const { closed, sent, tookMs } = (await stream) as { closed: string | null; sent: number; tookMs: number };
+    t.equal(closed, null, "it may: it signs what it says");
+    t.ok(sent >= 500, `${sent} times`);
+    await w1.ok(["hide"]);
+    // Each look at nftables is one or two of them, and so is each change that an operator has asked for.
+    const most = 20 + 3 * Math.ceil(tookMs / 1000);
+    t.ok(nftRuns() - had <= most, `${nftRuns() - had} times nft was run, at most ${most}`);
+    await w1.detach(d1.id);
   });
 
   await t.test("connections that say nothing", async (t) => {

@@ -146,7 +146,7 @@ export class Fabric {
           );
         } else if (event.kinds.has("network") || event.kinds.has("removed")) {
           this.rings.changed();
-          void this.#applyOutside();
+          this.#outside?.request();
         } else if (event.kinds.has("grant")) this.rings.changed();
       }),
     );
@@ -273,10 +273,6 @@ export class Fabric {
     } catch (error) {
       this.options.log.error({ component: "paths", ...errorFields(this.options.log, error) }, "paths not looked after");
     }
-  }
-
-  async #applyOutside(): Promise<void> {
-    await this.#outside?.apply();
   }
 
   readonly #onEvent = (event: DataplaneEvent): void => {

@@ -7,7 +7,7 @@ import type { DataplaneApi } from "../dataplane/types.js";
 import { Forwarder, serversOf } from "../dns/forward.js";
 import { DnsServer } from "../dns/server.js";
 import type { Zone } from "../dns/zone.js";
-import { messageOf } from "../errors.js";
+import { messageOf, WeftError } from "../errors.js";
 import { bare } from "../gateway/address.js";
 import { type Exposure, Gateway, hostPortId } from "../gateway/gateway.js";
 import { namespacePath } from "../gateway/namespace.js";
@@ -18,7 +18,14 @@ import { containerMac } from "../mac.js";
 import type { ExposureInfo } from "../mesh-answers.js";
 import type { Networks } from "../overlay/networks.js";
 import type { Router } from "../router/router.js";
+import { Runs } from "./runs.js";
 import type { MeshStore } from "./state.js";
+
+/**
+ * Milliseconds between two runs that nobody waits for: each starts programs, and any member can bring them about as fast as it signs
+ * records.
+ */
+const PACE_MS = 1000;
 
 export interface OutsideOptions {
   readonly dataplane: DataplaneApi;
@@ -39,7 +46,9 @@ export class Outside {
   readonly #gateway: Gateway;
   readonly dns: DnsServer;
   readonly #servers: ReturnType<typeof serversOf>;
+  readonly #runs: Runs;
   #again: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   private constructor(options: OutsideOptions, gateway: Gateway) {
     this.#options = options;
@@ -49,6 +58,15 @@ export class Outside {
       () => new Set(this.#gateway.endpoints().map(({ address }) => address)),
     );
     this.dns = new DnsServer({ zone: options.zone, forwarder: new Forwarder({ servers: this.#servers }) });
+    this.#runs = new Runs({
+      run: () => this.#tryToApply(),
+      paceMs: PACE_MS,
+      now: () => performance.now(),
+      after: (ms, run) => {
+        const timer = setTimeout(run, ms).unref();
+        return () => clearTimeout(timer);
+      },
+    });
   }
 
   /** Removes what an earlier daemon has left. @throws WeftError when a program is missing that makes namespaces */
@@ -71,21 +89,35 @@ export class Outside {
     return new Outside(options, gateway);
   }
 
-  /** Makes gateways, exposures and published ports as they should be now. What fails is tried again. */
-  async apply(): Promise<void> {
+  /**
+   * Makes gateways, exposures and published ports as they should be now: in a run that begins after this call, and that all share who
+   * wait for one. What fails is tried again.
+   */
+  apply(): Promise<void> {
+    return this.#runs.next();
+  }
+
+  /** The same within a second or so, once for all who ask: what other nodes bring about. */
+  request(): void {
+    this.#runs.soon();
+  }
+
+  async #tryToApply(): Promise<void> {
     clearTimeout(this.#again);
     try {
       await this.#apply();
     } catch (error) {
+      if (this.#isClosed) return;
       this.#options.log.warn({ component: "gateway" }, `${messageOf(error)}; tried again in 10 s`);
       this.#again = setTimeout(() => void this.apply(), 10_000).unref();
     }
   }
 
-  /** The same, once, and a failure is the caller's. */
+  /** The same, once, and a failure is the caller's. Only while nothing else runs. */
   async #apply(): Promise<void> {
     const { dataplane, networks, store } = this.#options;
     const exposed = await this.#exposures();
+    this.#refuseClosed();
     const used = new Set([
       ...dataplane
         .ports()
@@ -104,23 +136,28 @@ export class Outside {
       exposed,
       published: this.#published(),
     });
+    this.#refuseClosed();
     const { problems } = await this.dns.listen(this.#gateway.endpoints());
     for (const [where, error] of problems)
       this.#options.log.warn({ component: "dns" }, `no names at ${where}: ${error.message}`);
   }
 
-  /** The host's own ports as they should be, and still should be when all have addresses. */
+  /** What is closed must not be made again by who has waited meanwhile. */
+  #refuseClosed(): void {
+    if (this.#isClosed) throw new WeftError("unavailable", "weft is stopping");
+  }
+
+  /** The host's own ports as they should be. */
   async #exposures(): Promise<Exposure[]> {
     const { networks, ipam, store } = this.#options;
-    const names = store.state.exposed;
     const exposed: Exposure[] = [];
-    for (const network of names) {
+    for (const network of store.state.exposed) {
       const value = networks.get(network)?.value;
       if (value === undefined) continue;
       const { ips, index } = await ipam.allocate(network, hostPortId(network));
       exposed.push({ network, ip: ips, mac: containerMac(value.vni, index) });
     }
-    return store.state.exposed === names ? exposed : this.#exposures();
+    return exposed;
   }
 
   #published(): Publication[] {
@@ -135,26 +172,31 @@ export class Outside {
     );
   }
 
-  async expose(network: string): Promise<void> {
+  /** @throws what keeps this one from being: nobody else's is begun meanwhile */
+  expose(network: string): Promise<void> {
     const { store } = this.#options;
-    if (store.state.exposed.includes(network)) return;
-    const before = store.state.exposed;
-    store.change({ exposed: [...before, network] });
-    try {
-      await this.#apply();
-    } catch (error) {
-      store.change({ exposed: before });
-      await this.apply();
-      throw error;
-    }
+    return this.#runs.alone(async () => {
+      const before = store.state.exposed;
+      if (before.includes(network)) return;
+      store.change({ exposed: [...before, network] });
+      try {
+        await this.#apply();
+      } catch (error) {
+        store.change({ exposed: before });
+        await this.#tryToApply();
+        throw error;
+      }
+    });
   }
 
-  async hide(network: string): Promise<void> {
+  hide(network: string): Promise<void> {
     const { store, ipam } = this.#options;
-    if (!store.state.exposed.includes(network)) return;
-    store.change({ exposed: store.state.exposed.filter((one) => one !== network) });
-    await this.#apply();
-    ipam.release(hostPortId(network));
+    return this.#runs.alone(async () => {
+      if (!store.state.exposed.includes(network)) return;
+      store.change({ exposed: store.state.exposed.filter((one) => one !== network) });
+      await this.#apply();
+      ipam.release(hostPortId(network));
+    });
   }
 
   info(): ExposureInfo {
@@ -186,6 +228,8 @@ export class Outside {
 
   /** @param isParked the host keeps its own ports for the next start */
   async close(isParked: boolean): Promise<void> {
+    this.#isClosed = true;
+    this.#runs.close();
     clearTimeout(this.#again);
     await this.dns.close();
     await this.#gateway.close(isParked);
