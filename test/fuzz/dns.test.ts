@@ -68,7 +68,7 @@ t.test("every message is answered or dropped, and counted once", async (t) => {
     },
     close: () => undefined,
   };
-  const server = new DnsServer({ zone: () => zone, forwarder, now: () => (now += 10) });
+  const server = new DnsServer({ zone: () => zone, forwarder, ownerOf: () => undefined, now: () => (now += 10) });
   let sent = 0;
   await fc.assert(
     fc.asyncProperty(messages, fc.constantFrom("udp" as const, "tcp" as const), async (message, transport) => {

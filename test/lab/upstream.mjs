@@ -1,5 +1,6 @@
 /**
- * A name server of the outside: answers every question for A with one address, over UDP at port 53.
+ * A name server of the outside: answers every question for A with one address, over UDP at port 53; names that begin with `silent` get
+ * no answer.
  *
  *   upstream.mjs ADDRESS   prints `serving`
  */
@@ -8,6 +9,7 @@ import { createSocket } from "node:dgram";
 const octets = Buffer.from(process.argv[2].split(".").map(Number));
 const socket = createSocket("udp4");
 socket.on("message", (query, from) => {
+  if (query.toString("latin1", 13, 19) === "silent") return;
   let end = 12;
   while (query[end] !== 0) end += query[end] + 1;
   const isA = query.readUInt16BE(end + 1) === 1;

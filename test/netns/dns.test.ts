@@ -72,7 +72,7 @@ async function open(t: Test): Promise<World> {
       1,
       (n) => Math.floor(Math.random() * n),
     );
-  const server = new DnsServer({ zone, forwarder: new Forwarder({ servers: () => [] }) });
+  const server = new DnsServer({ zone, forwarder: new Forwarder({ servers: () => [] }), ownerOf: () => undefined });
   t.teardown(() => server.close());
   const at = (network: string, vni: number, address: string): Endpoint => ({
     network,

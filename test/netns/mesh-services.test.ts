@@ -13,6 +13,7 @@ import { total, type Weft } from "../lab/weft.js";
 import { all, connects, facts, NONE, type Question, sees, serve } from "../lab/who.js";
 
 const UPSTREAM = fileURLToPath(new URL("../lab/upstream.mjs", import.meta.url));
+const ASKER = fileURLToPath(new URL("../lab/asker.mjs", import.meta.url));
 const METRICS = 6782;
 const CONTROL = 6783;
 
@@ -233,6 +234,26 @@ async function names(t: Test, { lab, w1, w2, c1, c2, d1 }: World): Promise<void>
   await t.test("everything else is asked upstream", async (t) => {
     t.same(await dns.dig("www.example.org", "A"), ["198.51.100.7"]);
     t.match(await dig("www.example.org AAAA"), /status: NOERROR.*ANSWER: 0/s);
+  });
+
+  await t.test("a container that asks for what nobody answers, from a prefix full of addresses", async (t) => {
+    const [route] = await c1.container.json<{ gateway: string }[]>("ip -j -6 route show default");
+    const addresses = Array.from({ length: 8 }, (_, i) => c1.v6.replace(/[^:]*$/, `f${i}f`));
+    for (const address of addresses) await c1.container.run(`ip addr add ${address}/64 dev eth0 nodad`);
+    const asker = c1.container.start([process.execPath, ASKER, route?.gateway ?? "", "150", ...addresses]);
+    await asker.line(/asked/);
+    const result = async (from: Station): Promise<string | undefined> =>
+      /status: (\w+)/.exec(await dig("+tries=1 www.example.org", from.container))?.[1];
+    t.equal(await result(d1), "NOERROR", "another container of the host is answered");
+    t.equal(await result(c1), "NOERROR", "and so is its own address");
+    t.match(
+      await dig(`-6 @${route?.gateway} +tries=1 -b ${addresses[0]} www.example.org`),
+      /status: SERVFAIL/,
+      "not those",
+    );
+    asker.finish();
+    asker.child.kill();
+    for (const address of addresses) await c1.container.run(`ip addr del ${address}/64 dev eth0`);
   });
 
   await t.test("another network", async (t) => {

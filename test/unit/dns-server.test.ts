@@ -11,6 +11,7 @@ import { Forwarder, parseResolvConf, serversOf, type UpstreamServer } from "../.
 import { RateLimit } from "../../packages/control/src/dns/rate.js";
 import { resolvConfText } from "../../packages/control/src/dns/resolv-conf.js";
 import { DnsServer } from "../../packages/control/src/dns/server.js";
+import { Shares } from "../../packages/control/src/dns/shares.js";
 import { Zone } from "../../packages/control/src/dns/zone.js";
 import { until } from "../lab/job.js";
 
@@ -29,13 +30,21 @@ const zone = new Zone(
   () => 0,
 );
 
+/** Containers have these addresses; those of 10.32.66.0/24, fd42:: and 127.0.66.0/24 are nobody's. */
+const ownerOf = (_: string, address: string): string | undefined =>
+  /^(10\.32\.66|127\.0\.66)\.|:/.test(address) ? undefined : `of ${address}`;
+
 interface Running {
   readonly server: DnsServer;
   readonly port: number;
 }
 
 async function start(t: Test, servers: readonly UpstreamServer[] = [], tryMs = 300): Promise<Running> {
-  const server = new DnsServer({ zone: () => zone, forwarder: new Forwarder({ servers: () => servers, tryMs }) });
+  const server = new DnsServer({
+    zone: () => zone,
+    forwarder: new Forwarder({ servers: () => servers, tryMs }),
+    ownerOf,
+  });
   t.teardown(() => server.close());
   const { ports, problems } = await server.listen([{ network: "blue", address: "127.0.0.1", port: 0 }]);
   t.equal(problems.size, 0);
@@ -271,6 +280,7 @@ t.test("a datagram from port 0, and names that cannot be told", async (t) => {
       throw new Error("nobody can read this");
     },
     forwarder: new Forwarder({ servers: () => [] }),
+    ownerOf,
   });
   const reply = await torn.handle("blue", message, "udp", "10.32.0.5");
   t.match(decode(reply as Buffer), { rcode: "SERVFAIL" });
@@ -300,22 +310,22 @@ t.test("queries and connections are bounded", async (t) => {
   const silent = await upstream(t, () => void asked++);
   const { port, server } = await start(t, [silent], 60_000);
   const replies: Promise<Buffer | undefined>[] = [];
-  for (let i = 0; i < 1100; i++) {
+  for (let i = 0; i < 1300; i++) {
     const message = Buffer.from(encode(query(`n${i}.example`)));
-    replies.push(server.handle("blue", message, "udp", `10.32.0.${i % 250}`));
+    replies.push(server.handle(`net${i % 600}`, message, "udp", `10.32.0.${i % 250}`));
   }
-  t.equal((await Promise.all(replies.slice(1024))).length, 76);
-  t.equal(server.counts().servfail, 76, "beyond 1024 under way");
+  await Promise.all(replies.slice(1024));
+  t.equal(server.counts().servfail, 276, "beyond 1024 under way");
   await until("upstream was asked", () => asked > 100);
-  const many = Array.from({ length: 140 }, (_, i) =>
-    connect({ port, host: "127.0.0.1", localAddress: `127.0.1.${1 + (i % 70)}` }),
+  const many = Array.from({ length: 300 }, (_, i) =>
+    connect({ port, host: "127.0.0.1", localAddress: `127.0.1.${1 + (i % 150)}` }),
   );
   for (const socket of many) socket.on("error", () => socket.destroy());
   await until(
-    "connections beyond 128 are closed",
-    () => many.filter((s) => s.destroyed || s.readableEnded).length >= 12,
+    "connections beyond 256 are closed",
+    () => many.filter((s) => s.destroyed || s.readableEnded).length >= 44,
   );
-  t.equal(server.counts().limited, 12);
+  t.equal(server.counts().limited, 44);
   for (const socket of many) socket.destroy();
   await server.close();
   await Promise.all(replies);
@@ -349,6 +359,110 @@ t.test("one source cannot keep the others out", async (t) => {
   t.notOk(rate.allows("10.32.0.5", 1));
   for (let i = 0; i < 10_000; i++) rate.allows(`source ${i}`, 1);
   t.ok(rate.allows("10.32.0.5", 1), "forgotten, when 4096 others have asked since");
+});
+
+t.test("a container with a whole prefix of addresses is one source, and leaves the others theirs", async (t) => {
+  const half = await upstream(t, (message) =>
+    message.includes("silent")
+      ? undefined
+      : Buffer.from(encode({ ...query("good.example"), id: message.readUInt16BE(0), type: "response" })),
+  );
+  const { port, server } = await start(t, [half], 60_000);
+  const replies: Promise<Buffer | undefined>[] = [];
+  let asked = 0;
+  /** @returns how many are under way */
+  const flood = async (network: string, address: string, count: number): Promise<number> => {
+    const before = server.counts().servfail;
+    for (let i = 0; i < count; i++) {
+      const message = Buffer.from(encode(query(`silent${asked++}.example`)));
+      replies.push(server.handle(network, message, "udp", address));
+    }
+    await new Promise(setImmediate);
+    return count - (server.counts().servfail - before);
+  };
+  const ask = async (network: string, address: string): Promise<number> =>
+    RCODES(
+      decode((await server.handle(network, Buffer.from(encode(query("good.example"))), "udp", address)) as Buffer),
+    );
+  let taken = 0;
+  for (let i = 0; i < 250; i++)
+    taken += (await flood("blue", `fd42::66:${i}`, 2)) + (await flood("blue", `10.32.66.${i}`, 2));
+  t.equal(taken, 128, "all that is no container's address is one source");
+  t.equal(await ask("blue", "10.32.0.7"), 0, "a container is answered");
+  t.equal(await ask("green", "10.33.0.7"), 0);
+  t.equal(await ask("green", "10.32.66.1"), 0, "who has no known address in another network, too");
+
+  for (let i = 0; i < 100; i++) taken += await flood("blue", `10.32.0.${10 + (i % 50)}`, 20);
+  t.ok(taken > 256 && taken <= 360, `with 50 addresses of others, or as 50 containers: ${taken}`);
+  t.equal(await ask("blue", "10.32.0.7"), 0, "somebody else is answered");
+  t.ok((await flood("green", "10.33.0.7", 200)) > 30, "and another network has much more than that");
+
+  const held = Array.from({ length: 100 }, (_, i) =>
+    connect({ port, host: "127.0.0.1", localAddress: `127.0.66.${1 + i}` }),
+  );
+  for (const socket of held) socket.on("error", () => socket.destroy());
+  await until("16 of them stay", () => held.filter((s) => s.destroyed || s.readableEnded).length === 84);
+  const one = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  t.teardown(() => {
+    for (const socket of [...held, one]) socket.destroy();
+  });
+  one.write(streamEncode(query("web.weft.local")));
+  await new Promise((resolve) => one.once("data", resolve));
+  await server.close();
+  await Promise.all(replies);
+});
+
+t.test("addresses of nobody share what one source may ask in a second", async (t) => {
+  let now = 0;
+  const forwarder = new Forwarder({ servers: () => [] });
+  const server = new DnsServer({ zone: () => zone, forwarder, ownerOf, now: () => now });
+  t.teardown(() => server.close());
+  const message = Buffer.from(encode(query("web.weft.local")));
+  const answered = async (address: string): Promise<boolean> =>
+    (await server.handle("blue", message, "udp", address)) !== undefined;
+  let count = 0;
+  for (let i = 0; i < 3000; i++) if (await answered(`fd42::${i.toString(16)}`)) count++;
+  t.equal(count, 2000);
+  t.ok(await answered("10.32.0.7"), "a container is not among them");
+  now = 1;
+  t.ok(await answered("fd42::1"), "one more in a millisecond");
+});
+
+t.test("shares leave something to who has none, and come back whole", (t) => {
+  const shares = new Shares(1024, 128);
+  const taken: (() => void)[] = [];
+  const take = ([network, source]: readonly [network: string, source: string]): boolean => {
+    const back = shares.take(network, source);
+    if (back !== undefined) taken.push(back);
+    return back !== undefined;
+  };
+  const list = (network: string, count: number) => Array.from({ length: count }, (_, i) => [network, `c${i}`] as const);
+  /** All that these can get, each at its turn or the first of them first. @returns how many that were */
+  const greedy = (sources: readonly (readonly [string, string])[], isInTurn: boolean): number => {
+    const before = taken.length;
+    let left = sources;
+    while (left.length > 0) left = left.filter((one) => take(one) && (isInTurn || greedy([one], true) < 0));
+    return taken.length - before;
+  };
+  for (const isInTurn of [true, false]) {
+    for (const count of [1, 2, 10, 100, 250]) {
+      const sum = greedy(list("blue", count), isInTurn);
+      t.ok(sum <= 256 + 2 * count, `${count} sources of a network have ${sum}`);
+      t.ok(greedy([["blue", "another"]], true) >= 2, "one more has two");
+      t.ok(greedy([["green", "c0"]], true) >= 2, "and so has another network");
+      for (const back of taken.splice(0)) back();
+    }
+    for (const count of [1, 3, 20]) {
+      greedy(Array.from({ length: count }, (_, i) => list(`net${i}`, 10)).flat(), isInTurn);
+      const left = greedy(list("another", 10), true);
+      t.ok(left >= 20, `${count} networks of ten sources leave another ${left}`);
+      for (const back of taken.splice(0)) back();
+    }
+    t.equal(greedy(list("blue", 600), isInTurn), 1024, "never more than there are");
+    for (const back of taken.splice(0)) back();
+  }
+  t.equal(greedy([["blue", "c0"]], true), 128, "all of it came back");
+  t.end();
 });
 
 t.test("where it cannot listen it says why, and listens elsewhere", async (t) => {

@@ -1,6 +1,12 @@
 /**
  * DNS at the gateways of networks: UDP and TCP on the kernel's stack, on sockets inside the gateways' namespace that are bound to
  * the gateway's device. So only containers of that network reach them, and where a query comes in says which network asks.
+ *
+ * What a query takes is shared between networks, and in a network between the containers of this host (shares.ts). Which network asks is
+ * certain. Which container asks is what the source address says: all addresses that no container has are one source together, so a prefix
+ * full of them is worth no more than one; but a container that writes another's address into its datagrams uses up what that one may
+ * have, and nothing here can see it. So whatever a container does, other networks are answered; and so are the others of its own as long
+ * as it does not forge their addresses.
  */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, isIPv6, type Server, type Socket } from "node:net";
@@ -9,13 +15,14 @@ import { withNetns } from "../dataplane/netns.js";
 import type { Forwarder } from "./forward.js";
 import { CLASS_IN, encodeReply, parseQuery, type Query, RCODE, type Reply } from "./message.js";
 import { RateLimit } from "./rate.js";
+import { Shares } from "./shares.js";
 import type { Zone } from "./zone.js";
 
-/** Queries under way upstream, over all gateways, and of one source: nobody takes the answers of the others. */
+/** Queries under way upstream, over all gateways, and of one source. */
 const IN_FLIGHT_MAX = 1024;
 const IN_FLIGHT_PER_SOURCE = 128;
 /** Connections over all gateways, and of one source. */
-const TCP_MAX = 128;
+const TCP_MAX = 256;
 const TCP_PER_SOURCE = 16;
 /** Of one connection: further ones wait in the kernel. */
 const TCP_IN_FLIGHT_MAX = 16;
@@ -49,6 +56,8 @@ export interface DnsServerOptions {
   /** The names as they are now. */
   readonly zone: () => Zone;
   readonly forwarder: Pick<Forwarder, "ask" | "close">;
+  /** Which container of this host has an address in a network; undefined: none. */
+  readonly ownerOf: (network: string, address: string) => string | undefined;
   readonly now?: () => number;
 }
 
@@ -68,9 +77,8 @@ export class DnsServer {
   readonly #connections = new Set<Socket>();
   readonly #rate = new RateLimit();
   readonly #counts = new Map<Result, number>(RESULTS.map((result) => [result, 0]));
-  #inFlight = 0;
-  /** By source; as many as are under way. */
-  readonly #inFlightOf = new Map<string, number>();
+  readonly #inFlight = new Shares(IN_FLIGHT_MAX, IN_FLIGHT_PER_SOURCE);
+  readonly #connected = new Shares(TCP_MAX, TCP_PER_SOURCE);
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: DnsServerOptions) {
@@ -154,9 +162,9 @@ export class DnsServer {
 
   /** One connection: messages with their length in front (RFC 7766), answered as they are ready. */
   #serve(network: string, socket: Socket): void {
-    const source = socket.remoteAddress ?? "";
-    const ofSource = [...this.#connections].filter(({ remoteAddress }) => remoteAddress === source).length;
-    if (this.#connections.size >= TCP_MAX || ofSource >= TCP_PER_SOURCE) {
+    const address = socket.remoteAddress ?? "";
+    const giveBack = this.#connected.take(network, this.#sourceOf(network, address));
+    if (giveBack === undefined) {
       this.#count("limited");
       socket.destroy();
       return;
@@ -175,7 +183,7 @@ export class DnsServer {
         const message = got.subarray(2, end);
         got = got.subarray(end);
         under++;
-        void this.handle(network, message, "tcp", source).then((reply) => {
+        void this.handle(network, message, "tcp", address).then((reply) => {
           under--;
           if (socket.destroyed) return;
           // Silence would leave the asker waiting: what is not answered ends the connection.
@@ -193,7 +201,10 @@ export class DnsServer {
     };
     socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
     socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#connections.delete(socket));
+    socket.on("close", () => {
+      this.#connections.delete(socket);
+      giveBack();
+    });
     socket.on("drain", read);
     socket.on("data", (data: Buffer) => {
       got = Buffer.concat([got, data]);
@@ -209,9 +220,10 @@ export class DnsServer {
     network: string,
     message: Buffer,
     transport: "udp" | "tcp",
-    source: string,
+    address: string,
   ): Promise<Buffer | undefined> {
-    if (!this.#rate.allows(source, this.#now())) return this.#count("limited");
+    const source = this.#sourceOf(network, address);
+    if (!this.#rate.allows(`${network} ${source}`, this.#now())) return this.#count("limited");
     const query = parseQuery(message);
     if (query === undefined) return this.#count("malformed");
     const reply = (result: Result, what: Reply): Buffer => {
@@ -232,25 +244,30 @@ export class DnsServer {
       return reply("servfail", { rcode: RCODE.SERVFAIL });
     }
     if (!query.recursionDesired) return reply("refused", { rcode: RCODE.REFUSED });
-    const answer = await this.#forward(message, transport, source);
+    const answer = await this.#forward(message, transport, network, source);
     if (answer === undefined) return reply("servfail", { rcode: RCODE.SERVFAIL });
     this.#count("forwarded");
     return answer;
   }
 
-  async #forward(message: Buffer, transport: "udp" | "tcp", source: string): Promise<Buffer | undefined> {
-    const ofSource = this.#inFlightOf.get(source) ?? 0;
-    if (this.#inFlight >= IN_FLIGHT_MAX || ofSource >= IN_FLIGHT_PER_SOURCE) return undefined;
-    this.#inFlight++;
-    this.#inFlightOf.set(source, ofSource + 1);
+  async #forward(
+    message: Buffer,
+    transport: "udp" | "tcp",
+    network: string,
+    source: string,
+  ): Promise<Buffer | undefined> {
+    const giveBack = this.#inFlight.take(network, source);
+    if (giveBack === undefined) return undefined;
     try {
       return await this.#options.forwarder.ask(message, transport);
     } finally {
-      this.#inFlight--;
-      const left = (this.#inFlightOf.get(source) ?? 1) - 1;
-      if (left > 0) this.#inFlightOf.set(source, left);
-      else this.#inFlightOf.delete(source);
+      giveBack();
     }
+  }
+
+  /** Who shares with the others of a network; empty: all whose address is no container's. */
+  #sourceOf(network: string, address: string): string {
+    return this.#options.ownerOf(network, address) ?? "";
   }
 
   #count(result: Result): undefined {

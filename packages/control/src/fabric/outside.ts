@@ -3,6 +3,7 @@
  * the gateways' addresses.
  */
 
+import { parseAddress } from "../dataplane/address.js";
 import type { DataplaneApi } from "../dataplane/types.js";
 import { Forwarder, serversOf } from "../dns/forward.js";
 import { DnsServer } from "../dns/server.js";
@@ -47,6 +48,8 @@ export class Outside {
   readonly dns: DnsServer;
   readonly #servers: ReturnType<typeof serversOf>;
   readonly #runs: Runs;
+  /** Ids of this host's ports by network and address, as of the last run: all that have an address here bring one about. */
+  #owners = new Map<string, string>();
   #again: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -57,7 +60,11 @@ export class Outside {
       "/etc/resolv.conf",
       () => new Set(this.#gateway.endpoints().map(({ address }) => address)),
     );
-    this.dns = new DnsServer({ zone: options.zone, forwarder: new Forwarder({ servers: this.#servers }) });
+    this.dns = new DnsServer({
+      zone: options.zone,
+      forwarder: new Forwarder({ servers: this.#servers }),
+      ownerOf: (network, address) => this.#owners.get(`${network} ${address}`),
+    });
     this.#runs = new Runs({
       run: () => this.#tryToApply(),
       paceMs: PACE_MS,
@@ -116,6 +123,7 @@ export class Outside {
   /** The same, once, and a failure is the caller's. Only while nothing else runs. */
   async #apply(): Promise<void> {
     const { dataplane, networks, store } = this.#options;
+    this.#noteOwners();
     const exposed = await this.#exposures();
     this.#refuseClosed();
     const used = new Set([
@@ -136,6 +144,8 @@ export class Outside {
       exposed,
       published: this.#published(),
     });
+    // The host's own ports are there now, too.
+    this.#noteOwners();
     this.#refuseClosed();
     const { problems } = await this.dns.listen(this.#gateway.endpoints());
     for (const [where, error] of problems)
@@ -145,6 +155,15 @@ export class Outside {
   /** What is closed must not be made again by who has waited meanwhile. */
   #refuseClosed(): void {
     if (this.#isClosed) throw new WeftError("unavailable", "weft is stopping");
+  }
+
+  #noteOwners(): void {
+    this.#owners = new Map(
+      this.#options.dataplane.ports().flatMap(({ id, network, ip }) =>
+        // In the kernel's form.
+        ip.map((cidr) => [`${network} ${parseAddress(bare(cidr))?.text}`, id] as const),
+      ),
+    );
   }
 
   /** The host's own ports as they should be. */
