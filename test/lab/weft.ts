@@ -165,18 +165,28 @@ export class Weft {
 
   /** GET of the API over the control socket. */
   async get(path: string): Promise<unknown> {
+    return await this.#ask("GET", path);
+  }
+
+  /** POST, at once: without the time that a command takes to start. */
+  async post(path: string, body: object): Promise<unknown> {
+    return await this.#ask("POST", path, JSON.stringify(body));
+  }
+
+  async #ask(method: string, path: string, body?: string): Promise<unknown> {
     return await new Promise((resolve, reject) => {
-      const asked = request({ socketPath: this.socket, path, agent: false }, (response) => {
+      const headers = body === undefined ? {} : { "content-type": "application/json" };
+      const asked = request({ socketPath: this.socket, method, path, headers, agent: false }, (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => {
           text += chunk;
         });
         response.on("end", () => {
-          if (response.statusCode === 200) resolve(JSON.parse(text));
+          if (Math.floor((response.statusCode ?? 0) / 100) === 2) resolve(JSON.parse(text));
           else reject(new Error(`${path}: ${response.statusCode} ${text}`));
         });
       });
-      asked.on("error", reject).end();
+      asked.on("error", reject).end(body);
     });
   }
 

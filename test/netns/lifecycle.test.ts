@@ -48,6 +48,35 @@ t.test("a container that dies while no daemon runs, and a new one's namespace ha
   t.match(weft.job.text, /port-2.*forgotten/, "with a line");
 });
 
+t.test("a container that is made anew under its name has a port of its own, however soon", async (t) => {
+  const lab = await Lab.open(t);
+  const [left] = await lab.hosts("left");
+  const weft = await Weft.up(lab, left);
+  const c1 = await lab.container("c1");
+  const wanted = { netns: c1.name, vni: 42, id: "c1", ip: ["10.8.0.1/24"] };
+  await weft.post("/v1/ports", wanted);
+  for (let i = 0; i < 10; i++) {
+    // The kernel takes its time to end the old one, and its device with it.
+    await lab.run(`ip netns del ${c1.name}`);
+    await lab.run(`ip netns add ${c1.name}`);
+    await weft.post("/v1/ports", wanted);
+    t.ok(
+      (await c1.devices()).some(({ name }) => name === "eth0"),
+      "the port that is answered is in the container that there is",
+    );
+  }
+  const old = c1.start(["sleep", "1000"]);
+  await until("it runs in there", async () => (await lab.run(`ip netns pids ${c1.name}`)).trim() !== "");
+  await lab.run(`ip netns del ${c1.name}`);
+  await lab.run(`ip netns add ${c1.name}`);
+  await t.rejects(
+    weft.post("/v1/ports", wanted),
+    /with another netns: detach it first/,
+    "unless the old one still lives",
+  );
+  await old.kill("SIGKILL");
+});
+
 t.test("a device that its container renamed is found again; another one of its name is left alone", async (t) => {
   const lab = await Lab.open(t);
   const [left] = await lab.hosts("left");

@@ -40,6 +40,7 @@ function open(t: Test) {
   const facts = { ifname: "eth0", mac: "02:00:00:00:00:01", role: "container", state: "up", netns: null, gateway: [] };
   const router = {
     parked: [],
+    isOrphaned: () => false,
     attach: async ({ id, network, ip }: Port) => {
       ports.push({ ...facts, id, network, ip });
       return ports.at(-1);

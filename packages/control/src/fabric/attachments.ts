@@ -85,6 +85,8 @@ export class Attachments {
   async #attach(own: Network, id: string, request: MeshAttachRequest): Promise<MeshPort> {
     const { router, ipam } = this.#options;
     const { ipam: wantsAddress = true, name, dnsNames = [], publish = [], ...given } = request;
+    // A container that was started again, before the data plane has noticed that the old one is gone.
+    if (router.isOrphaned(id)) await this.#detach(id);
     const present = this.#port(id);
     if (present) return this.#repeated({ ...given, id, network: own.name }, present);
     const isConfigured = given.configure !== false;

@@ -1,7 +1,7 @@
 /** Which network an attachment is for, and whether what it asks for is taken. Looks only; changes nothing. */
 import type { AttachSpec, DataplaneApi, NetworkInfo, NetworkSpec, PortInfo } from "../dataplane/types.js";
 import { WeftError } from "../errors.js";
-import { inNamespace } from "./namespace.js";
+import { isNamespaceOf } from "./namespace.js";
 
 /** An attachment as the API takes it: the network by name, by VNI, or left out where there is only one. */
 export type AttachRequest = Omit<AttachSpec, "network" | "adopt" | "beforePersist"> & {
@@ -49,7 +49,7 @@ export function sameAttachment(request: AttachRequest, dataplane: DataplaneApi):
   const record = dataplane.records().find((r) => r.id === port.id);
   const network = request.network ?? dataplane.networks().find((n) => n.vni === request.vni)?.name;
   const netns = request.netns === undefined ? null : String(request.netns);
-  const there = port.netns === netns || (netns !== null && record !== undefined && inNamespace(netns)(record));
+  const there = netns === null || record === undefined ? port.netns === netns : isNamespaceOf(netns, record);
   const list = (values: readonly unknown[] | undefined): string => JSON.stringify([...(values ?? [])]);
   const differences: [what: string, differs: boolean][] = [
     ["network", (request.network ?? request.vni) !== undefined && network !== port.network],

@@ -16,6 +16,13 @@ export function inNamespace(target: string): (record: PortRecord) => boolean {
     netnsPath !== null && (paths.includes(netnsPath) || (netnsId !== null && ids.includes(netnsId)));
 }
 
+/** Whether what a user names is now the namespace of an attachment: another one may have taken its path. */
+export function isNamespaceOf(target: string, record: PortRecord): boolean {
+  const { netnsId } = record;
+  if (netnsId === null) return inNamespace(target)(record);
+  return netnsPaths(namespaceOf(target)).some((path) => netnsIdOf(path) === netnsId);
+}
+
 /** Why an attachment cannot be found again, or undefined when its namespace still stands. */
 export function whyNamespaceGone({ netnsPath, netnsId }: PortRecord): string | undefined {
   if (netnsPath === null) return undefined;

@@ -146,6 +146,7 @@ export class Router {
         const { id } = parked.record;
         throw new WeftError("conflict", `port ${id} is parked (${parked.why}): detach it first, or give another --id`);
       }
+      if (request.id !== undefined && this.isOrphaned(request.id)) await this.#detach(request.id);
       const same = sameAttachment(request, this.#dataplane);
       if (same) return same;
       const { network, made } = await this.#networkFor(request);
@@ -169,6 +170,12 @@ export class Router {
         throw missingNamespace(error, spec.netns) ?? error;
       }
     });
+  }
+
+  /** Whether the namespace of a port has gone, or another has its name, and the data plane is about to notice. */
+  isOrphaned(id: string): boolean {
+    const record = this.#dataplane.records().find((one) => one.id === id);
+    return record !== undefined && whyNamespaceGone(record) !== undefined;
   }
 
   /** Ends one attachment, adopted or parked. @returns whether there was one. */
