@@ -95,7 +95,7 @@ t.test("hostile peers", { timeout: 360_000 }, async (t) => {
       Object.entries(tokens).map(async ([which, [host, text]]) => {
         const { code, text: said } = await refused(lab, host, { join: [h1.v4], token: text, label: `evil ${which}` });
         t.equal(code, 1, which);
-        t.match(said, /token refused: it is retired, or of another network: give/, which);
+        t.match(said, /token refused: unknown or wrong: run `weft token` on a member/, which);
         t.notMatch(said, text.slice(6), "the token is not repeated");
       }),
     );
@@ -207,7 +207,7 @@ t.test("hostile peers", { timeout: 360_000 }, async (t) => {
     const anew = await refused(lab, h3, { label: "h3 anew", join: [h1.v4], token: old });
     t.match(
       anew.text,
-      /token refused: it is retired, or of another network: give/,
+      /token refused: unknown or wrong: run `weft token` on a member/,
       "and with a new one and the token that it had",
     );
     t.notOk(await member(w2, "h3"), "the others know it no more");

@@ -27,7 +27,7 @@ const missedMember = {
     {
       interval: "1m",
       input_series: [
-        ...["idle", "sought"].map((peer) => [`weft_peer_path{instance="a",peer="${peer}",mode="none"}`, "1x20"]),
+        ...["idle", "sought"].map((peer) => [`weft_peer_path{instance="a",peer="${peer}",mode="none",via=""}`, "1x20"]),
         ['weft_wireguard_peer_session{instance="a",peer="idle",state="handshake"}', "0x20"],
         ['weft_wireguard_peer_session{instance="a",peer="sought",state="handshake"}', "1 0 0 1 0 0 1 0 0 1 0 0"],
         ['weft_mesh_control_links{instance="a"}', "3x20"],

@@ -265,8 +265,9 @@ t.test("metrics", async (t) => {
     ['weft_mesh_convergence_seconds_bucket{le="+Inf"}', 3],
     ["weft_mesh_convergence_seconds_sum", 1.5],
     ['weft_mesh_path_changes_total{reason="missed"}', 1],
-    [`weft_peer_path{peer="${c}",mode="relayed"}`, 1],
-    [`weft_peer_path{peer="${c}",mode="direct"}`, 0],
+    [`weft_peer_path{peer="${b}",mode="direct",via=""}`, 1],
+    [`weft_peer_path{peer="${c}",mode="relayed",via="host-b"}`, 1],
+    [`weft_peer_path{peer="${c}",mode="direct",via=""}`, 0],
     [`weft_peer_info{peer="${b}",node="host-b"}`, 1],
     [`weft_peer_rtt_seconds{peer="${b}"}`, 0.0012],
     [`weft_peer_mtu_bytes{peer="${b}"}`, 1440],
@@ -278,6 +279,8 @@ t.test("metrics", async (t) => {
   ];
   for (const [name, value] of expected) t.equal(series.get(name), value, name);
   t.notOk(series.has(`weft_peer_rtt_seconds{peer="${c}"}`), "what was not measured has no series");
+  for (const peer of [b, c])
+    t.equal(text.match(RegExp(`^weft_peer_path\\{peer="${peer}"`, "gm"))?.length, 3, "as many series as modes");
   t.notMatch(text, mesh.secret);
   const check = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
   t.match(check, { status: 0, stdout: "", stderr: "" }, "promtool has nothing to say");

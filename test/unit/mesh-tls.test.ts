@@ -109,8 +109,7 @@ function raw(at: Node, identity: string, psk: Buffer, settings: object = {}): Pr
 const portOf = (at: Node): number => Number(at.where.split(":")[1]);
 
 /** The same for each wrong token. */
-const TOKEN_REFUSED =
-  "token refused: it is retired, or of another network: give the one that `weft token` prints there";
+const TOKEN_REFUSED = "token refused: unknown or wrong: run `weft token` on a member and give the one that it prints";
 
 t.test("a newcomer with the token is admitted, and the same connection goes on as a link", async (t) => {
   const a = await node(t);

@@ -115,8 +115,12 @@ export function meshMetrics(
   fill(gauge, "weft_peer_info", "Which member a peer is; always 1.", ["peer", "node"], ({ paths }) =>
     paths.map(({ publicKey, name }) => [{ peer: publicKey, node: name }, 1]),
   );
-  fill(gauge, "weft_peer_path", "1 for the path that data takes to a peer.", ["peer", "mode"], ({ paths }) =>
-    paths.flatMap((p) => MODES.map((mode): Sample => [{ peer: p.publicKey, mode }, mode === p.mode ? 1 : 0])),
+  fill(
+    gauge,
+    "weft_peer_path",
+    "1 for the path that data takes to a peer; via: the member that relays it, empty for none.",
+    ["peer", "mode", "via"],
+    ({ paths }) => paths.flatMap((path) => MODES.map((mode): Sample => pathSample(path, mode))),
   );
   perPeer("weft_peer_rtt_seconds", "Smoothed round trip to a peer on its present path.", (p) => p.rttSeconds);
   perPeer("weft_peer_loss_ratio", "Share of the latest probes of a peer that were lost.", (p) => p.loss);
@@ -143,4 +147,10 @@ export function meshMetrics(
   );
   plain(gauge, "weft_exposed_networks", "Networks that this host has a port of its own in.", (m) => m.exposed);
   plain(gauge, "weft_published_ports", "Ports of this host that lead into containers.", (m) => m.published);
+}
+
+/** One series for each mode, whoever relays: the one that is 1 names the relay. */
+function pathSample({ publicKey: peer, mode: present, via, viaName }: PathInfo, mode: PathMode): Sample {
+  if (mode !== present) return [{ peer, mode, via: "" }, 0];
+  return [{ peer, mode, via: viaName || (via ?? "") }, 1];
 }

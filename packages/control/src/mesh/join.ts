@@ -25,9 +25,8 @@ const PAUSE_MS = 1000;
 /** Octets of records that are taken before the welcome. */
 const RECORDS_MAX = 32 * 1024 * 1024;
 
-/** All that a refusal tells, so that nobody can try tokens out. */
-const TOKEN_REFUSED =
-  "token refused: it is retired, or of another network: give the one that `weft token` prints there";
+/** All that a refusal tells, so that nobody can try tokens out: a wrong secret, a retired token and another network's look the same. */
+const TOKEN_REFUSED = "token refused: unknown or wrong: run `weft token` on a member and give the one that it prints";
 
 export interface JoinRequest {
   readonly token: Token;
