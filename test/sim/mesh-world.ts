@@ -171,7 +171,8 @@ class End implements Channel {
   readonly node: NodeId;
   readonly isOutbound: boolean;
   readonly remote: string;
-  readonly backlog = 0;
+  /** Octets that wait, as a test has it. */
+  backlog = 0;
   other!: End;
   isOpen = true;
   isStuck = false;

@@ -289,7 +289,7 @@ export interface MeshCounters {
   readonly bytes: Readonly<Record<Direction, number>>;
   /** What was not believed or not taken, by why. */
   readonly rejected: Readonly<Record<string, number>>;
-  /** Seconds from the first word of a record that is missing here until it is here. */
+  /** Seconds from writing a record of this node until each of its neighbours has it (mesh/own-news.ts); one at a time is measured. */
   readonly convergenceSeconds: Histogram;
   /** Changes of paths, by why. */
   readonly pathChanges: Readonly<Record<string, number>>;

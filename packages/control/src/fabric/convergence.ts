@@ -1,4 +1,4 @@
-/** How long it took, each time, until a neighbour and we knew the same again: a histogram for the metrics. */
+/** How long it took, each time, until all neighbours had a record that we had written: a histogram for the metrics. */
 import type { Histogram } from "../dataplane/types.js";
 
 /** Seconds. */

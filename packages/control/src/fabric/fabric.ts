@@ -66,7 +66,6 @@ export class Fabric {
   readonly #off: (() => void)[] = [];
   #outside: Outside | undefined;
   #attachments: Attachments | undefined;
-  #settledMs = 0;
   #zone: Zone | undefined;
   #zoneSerial = 0;
   #closing: Promise<void> | undefined;
@@ -150,6 +149,7 @@ export class Fabric {
         } else if (event.kinds.has("grant")) this.rings.changed();
       }),
     );
+    mesh.stats.onConverged = (ms) => this.convergence.observe(ms);
     mesh.onCloned(() => {
       const what = "another machine runs with this node's identity: its state directory was copied";
       this.options.ended({ why: "failed", error: new WeftError("conflict", what) });
@@ -267,9 +267,6 @@ export class Fabric {
   #tick(): void {
     try {
       this.paths.tick();
-      const { settledMs } = this.options.membership.mesh.stats;
-      if (settledMs !== this.#settledMs) this.convergence.observe(settledMs);
-      this.#settledMs = settledMs;
     } catch (error) {
       this.options.log.error({ component: "paths", ...errorFields(this.options.log, error) }, "paths not looked after");
     }

@@ -104,7 +104,7 @@ export function meshMetrics(
   );
   histogram(
     "weft_mesh_convergence_seconds",
-    "Time from the first word of a record that is missing here until it is here.",
+    "Time from writing a record of this node until each of its neighbours has it.",
     () => {
       const mesh = now();
       return mesh ? [[{}, mesh.counters.convergenceSeconds]] : [];

@@ -4,6 +4,7 @@
  * then the records that are missing go over, in the order in which they were written. A new link begins with a comparison.
  */
 import type { Link } from "./link.js";
+import { OwnNews } from "./own-news.js";
 import type { MeshStats } from "./stats.js";
 import type { RecordStore } from "./store.js";
 import { type MeshSurroundings, pickOne } from "./surroundings.js";
@@ -43,8 +44,7 @@ export class Gossip {
   #newsMs = Number.NEGATIVE_INFINITY;
   #cancelFlush: (() => void) | undefined;
   #cancelRound: () => void;
-  /** Since when there may be somebody who does not know everything. */
-  #unsettledMs: number | undefined;
+  readonly #ownNews: OwnNews;
 
   /** @param links those that are ready */
   constructor(store: RecordStore, links: () => Iterable<Link>, surroundings: MeshSurroundings, stats: MeshStats) {
@@ -52,7 +52,11 @@ export class Gossip {
     this.#links = links;
     this.#surroundings = surroundings;
     this.#stats = stats;
-    store.onOwn = (records) => this.spread(records);
+    this.#ownNews = new OwnNews(stats);
+    store.onOwn = (records) => {
+      this.#ownNews.written(surroundings.nowMs());
+      this.spread(records);
+    };
     this.#cancelRound = this.#nextRound();
   }
 
@@ -71,6 +75,15 @@ export class Gossip {
     const isQuiet = nowMs() - this.#newsMs > QUIET_MS;
     if (isQuiet || !this.#store.isAlive(link.node)) this.#compare(link);
     else after(QUIET_MS * (1 + random()), () => this.#compare(link));
+  }
+
+  closed(): void {
+    this.#ownNews.closed();
+  }
+
+  /** It has answered a ping. */
+  ponged(link: Link): void {
+    this.#ownNews.ponged(link, this.#surroundings.nowMs());
   }
 
   /** @returns what ends the link: a neighbour that passes on what it has not looked at */
@@ -92,14 +105,20 @@ export class Gossip {
     this.#news.clear();
     // Most neighbours lack the same: it is written once for all of them.
     const written: { readonly records: readonly Kept[]; readonly messages: readonly Buffer[] }[] = [];
+    const { isToGo } = this.#ownNews;
+    const own = isToGo ? news.filter(({ node }) => node === this.#store.self) : [];
+    const withOwn = new Map<Link, boolean>();
     for (const link of this.#links()) {
       if (link.isBehind && link.hasRoom) {
         link.isBehind = false;
         this.#compare(link);
       }
       if (link.queue.size === 0) continue;
-      if (!link.hasRoom || link.queue.size > QUEUE_MAX) link.isBehind = true;
-      else {
+      if (own.some((record) => link.queue.has(record))) withOwn.set(link, true);
+      if (!link.hasRoom || link.queue.size > QUEUE_MAX) {
+        link.isBehind = true;
+        if (withOwn.has(link)) withOwn.set(link, false);
+      } else {
         const records = news.filter((record) => link.queue.has(record));
         let same = written.find((one) => isSame(one.records, records));
         if (!same) {
@@ -110,6 +129,7 @@ export class Gossip {
       }
       link.queue.clear();
     }
+    if (isToGo) this.#ownNews.gone(own.at(-1)?.version ?? 0, withOwn);
   }
 
   /** News in force: a node's own in order; whose admission is among it comes later, as it has come to us. */
@@ -129,7 +149,6 @@ export class Gossip {
   spread(records: readonly Kept[], from?: Link): void {
     if (records.length === 0) return;
     const now = this.#surroundings.nowMs();
-    this.#unsettledMs ??= now;
     this.#newsMs = now;
     for (const record of records) this.#news.add(record);
     for (const link of this.#links()) {
@@ -143,6 +162,8 @@ export class Gossip {
   #records(link: Link, records: Parameters<RecordStore["receive"]>[0], isComplete: boolean): "forged" | undefined {
     // What it has sent us it has.
     const { nodes } = this.#store.tables;
+    const now = this.#surroundings.nowMs();
+    for (const { node, version } of records) if (node === this.#store.self) this.#ownNews.passedOn(link, version, now);
     if (link.queue.size > 0)
       for (const { node, name, version } of records) {
         const ours = nodes.get(node)?.records.get(name);
@@ -175,10 +196,7 @@ export class Gossip {
     const isSame = root.octets.equals(hash);
     this.#stats.rounds[isSame ? "same" : "different"]++;
     if (!isSame) link.send(encodeBuckets(buckets.map((bucket) => bucket.octets)));
-    else if (this.#unsettledMs !== undefined) {
-      this.#stats.settled(this.#surroundings.nowMs() - this.#unsettledMs);
-      this.#unsettledMs = undefined;
-    }
+    else this.#ownNews.hasAll(link, this.#surroundings.nowMs());
   }
 
   #buckets(link: Link, hashes: readonly Buffer[]): void {
@@ -238,6 +256,7 @@ export class Gossip {
       }
       link.send(message);
     }
+    this.#ownNews.answered(link);
   }
 }
 

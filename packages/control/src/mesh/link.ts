@@ -55,6 +55,8 @@ export class Link {
   readonly #messages: Allowance;
   readonly #octets: Allowance;
   readonly #verifications: Allowance;
+  /** Greatest number of a ping that it has answered. */
+  answeredMark = 0;
   #ping: { readonly number: number; readonly atMs: number } | undefined;
   #pings = 0;
 
@@ -102,7 +104,14 @@ export class Link {
     this.#ping = { number: ++this.#pings, atMs: now };
     this.send(encodePing("ping", this.#pings));
   }
+  /** A ping that measures no round trip. @returns its number: everything sent before has been taken in when that is answered */
+  mark(): number {
+    this.send(encodePing("ping", ++this.#pings));
+    return this.#pings;
+  }
   pong(number: number, now: number): void {
+    // Nobody answers what was not asked.
+    if (number <= this.#pings) this.answeredMark = Math.max(this.answeredMark, number);
     if (this.#ping?.number !== number) return;
     const rtt = now - this.#ping.atMs;
     // Smoothed as TCP does it (RFC 6298 §2).

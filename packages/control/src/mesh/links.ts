@@ -42,6 +42,7 @@ export interface LinkEvents {
   opened(link: Link): void;
   /** @param isMeant on purpose, by either end */
   closed(node: NodeId, isMeant: boolean): void;
+  ponged(link: Link): void;
   message(link: Link, message: Message): string | undefined;
 }
 
@@ -205,8 +206,10 @@ export class Links {
     if (message.type === "hello") this.#hello(link, message);
     else if (message.type === "goodbye") this.#goodbye(link, message.reason, message.others);
     else if (message.type === "ping") link.send(encodePing("pong", message.number));
-    else if (message.type === "pong") link.pong(message.number, now);
-    else if (link.isReady || message.type === "records") {
+    else if (message.type === "pong") {
+      link.pong(message.number, now);
+      this.#events.ponged(link);
+    } else if (link.isReady || message.type === "records") {
       const why = this.#events.message(link, message);
       if (why !== undefined) this.#fail(link, why);
     } else this.#fail(link, "message before hello");

@@ -88,6 +88,7 @@ export class Mesh {
       {
         opened: (link) => this.#opened(link),
         closed: (node, isMeant) => this.#closed(node, isMeant),
+        ponged: (link) => this.#gossip.ponged(link),
         message: (link, message) => this.#message(link, message),
       },
     );
@@ -252,6 +253,7 @@ export class Mesh {
   }
 
   #closed(node: NodeId, isMeant: boolean): void {
+    this.#gossip.closed();
     if (!this.#liveness.lost(node, isMeant)) return;
     const others = [...this.#links.ready()];
     for (let i = 0; i < ASKED && others.length > 0; i++) {

@@ -17,18 +17,12 @@ export class MeshStats {
   readonly closed = new Map<string, number>();
   /** Rounds of anti-entropy that others began with us. */
   readonly rounds = { same: 0, different: 0 };
-  /** Milliseconds that it last took from the first news to a neighbour that has exactly what we have: an upper bound of convergence. */
-  settledMs = 0;
-  /** Called with each such measurement. */
-  onSettled: (ms: number) => void = () => undefined;
+  /** Called with each measurement of convergence: milliseconds until all neighbours had what we wrote (own-news.ts). */
+  onConverged: (ms: number) => void = () => undefined;
 
   count(traffic: ByType, type: MessageType, octets: number): void {
     traffic[type].messages++;
     traffic[type].octets += octets;
-  }
-  settled(ms: number): void {
-    this.settledMs = ms;
-    this.onSettled(ms);
   }
   /** What follows a colon or bracket is left out. */
   countClosed(why: string): void {
