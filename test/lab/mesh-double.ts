@@ -160,6 +160,10 @@ export class MeshDouble implements MeshControl {
         { address: "192.0.2.2:6783", state: "connected", node: B, error: null },
         { address: "seed.example:6783", state: "failed", node: null, error: "no such host" },
       ],
+      problems: [
+        { kind: "same_ip", network: null, count: 2, text: "2 addresses that an earlier container has" },
+        { kind: "gateway", network: "weft", count: 1, text: "network weft has no gateway on this host" },
+      ],
     };
   }
 
@@ -217,6 +221,7 @@ export class MeshDouble implements MeshControl {
         gateway: ["10.32.0.1", "fd00:2::1"],
         isDefault: true,
         containers: 2,
+        conflicts: ["10.32.0.0/12 overlaps network red"],
         createdAt: SINCE,
       },
     ];
@@ -286,6 +291,8 @@ export class MeshDouble implements MeshControl {
         owned: 1000,
         used: 1,
         free: 999,
+        foreign: ["web"],
+        ignoredGrants: 1,
         waiting: "host-c was asked for addresses and cannot be reached",
         ranges: [
           { first: "10.32.0.2", last: "10.32.3.233", count: 1000, node: A, name: "host-a", state: "alive" },

@@ -68,7 +68,12 @@ t.test("every listing is as its schema says", async (t) => {
       members: { alive: 2, unreachable: 1 },
       paths: { direct: 1, relayed: 1, none: 0 },
       containers: 2,
+      problems: [{ kind: "same_ip", count: 2 }, { kind: "gateway" }],
     },
+  });
+  const { body } = await ask("GET", "/v1/report");
+  t.match(body, {
+    mesh: { info: { problems: [{ kind: "same_ip" }, { network: "weft" }] }, ipam: [{ foreign: ["web"] }] },
   });
 });
 
@@ -258,6 +263,9 @@ t.test("metrics", async (t) => {
     ['weft_mesh_peers{path="direct"}', 1],
     ['weft_mesh_peers{path="none"}', 0],
     ["weft_mesh_control_links", 1],
+    ['weft_problems{kind="same_ip"}', 2],
+    ['weft_problems{kind="gateway"}', 1],
+    ['weft_problems{kind="network_conflict"}', 0],
     ['weft_mesh_messages_total{direction="in",type="digest"}', 4],
     ['weft_mesh_messages_total{direction="out",type="digest"}', 0],
     ['weft_mesh_bytes_total{direction="out"}', 0],

@@ -210,6 +210,13 @@ t.test("what is typed reaches the mesh, and the answer is printed", async (t) =>
       undefined,
       /^mesh +0011\S+, 3 members, 1 UNREACHABLE; paths: 1 direct, 1 relayed; 3 containers in all$/m,
     ],
+    [
+      "status",
+      undefined,
+      /^mesh .*\nPROBLEM +2 addresses that an earlier container has\nPROBLEM +network weft has no gateway on this host$/m,
+    ],
+    ["status mesh", undefined, /^PROBLEM +network weft has no gateway on this host$/m],
+    ["network list", undefined, /\n\nnetwork weft: 10\.32\.0\.0\/12 overlaps network red\n$/],
     ["status mesh", undefined, /host-c +unreachable since 2030-01-01 00:00:00Z/],
     ["status mesh --dot", undefined, /^graph weft \{\n/],
     ["status connections", undefined, /seed\.example:6783 +failed +- +no such host/],
@@ -220,7 +227,7 @@ t.test("what is typed reaches the mesh, and the answer is printed", async (t) =>
     [
       "status ipam",
       undefined,
-      /, 1,048,573 addresses.*\nthis host gives out 1,000 of them: 1 used, 999 free\nwaiting: host-c/,
+      /, 1,048,573 addresses.*\nthis host gives out 1,000 of them: 1 used, 999 free\nin use here, and another member's: the addresses of web\nwaiting: host-c/,
     ],
     [
       "status dns --network blue",

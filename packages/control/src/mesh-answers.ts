@@ -28,7 +28,40 @@ export interface MeshInfo {
   readonly controlLinks: readonly ControlLinkInfo[];
   /** What `--join` and `weft connect` have named. */
   readonly targets: readonly TargetInfo[];
+  /** What is wrong on this node now and does not right itself. */
+  readonly problems: readonly MeshProblem[];
 }
+
+/** One of each kind and network at most. */
+export interface MeshProblem {
+  readonly kind: ProblemKind;
+  /** null: of several, or of none in particular. */
+  readonly network: string | null;
+  /** Networks, addresses or containers that have it; 1 or more. */
+  readonly count: number;
+  /** What is wrong, what it means, and what to do. */
+  readonly text: string;
+}
+
+export type ProblemKind =
+  /** Two networks want the same VNI or addresses, or one cannot be on this host. */
+  | "network_conflict"
+  /** A network that is used here has no gateway here. */
+  | "gateway"
+  /** The host's own port in a network could not be made. */
+  | "exposure"
+  /** A gateway does not answer DNS. */
+  | "dns"
+  /** Addresses in use here that another member owns. */
+  | "foreign_address"
+  /** Grants of addresses that have no effect. */
+  | "ignored_grant"
+  /** Containers with an address, or a MAC, that an earlier one has. */
+  | "same_ip"
+  | "same_mac"
+  /** Containers, or addresses, that the tables have no room for. */
+  | "without_route"
+  | "without_binding";
 
 export interface MemberInfo {
   readonly id: NodeId;
@@ -150,6 +183,8 @@ export interface MeshNetwork {
   readonly isDefault: boolean;
   /** Containers of all nodes. */
   readonly containers: number;
+  /** Sentences about what collides with it, on this host or with other networks. */
+  readonly conflicts: readonly string[];
   readonly createdAt: number;
 }
 
@@ -209,6 +244,10 @@ export interface IpamInfo {
   readonly owned: number;
   readonly used: number;
   readonly free: number;
+  /** Port ids here whose addresses another node owns: it may give them to others. */
+  readonly foreign: readonly string[];
+  /** Grants of ranges that have no effect. */
+  readonly ignoredGrants: number;
   /** What holds an attachment up, such as a node that was asked for addresses and cannot be reached; null: nothing. */
   readonly waiting: string | null;
   /** Who owns what, in the order of the addresses. */

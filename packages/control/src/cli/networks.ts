@@ -43,7 +43,9 @@ export async function list(options: ListingOptions): Promise<void> {
     n.vteps.join(" ") || "-",
   ]);
   const head = ["NETWORK", "VNI", "ADDRESSES", "GATEWAY", "MTU", "CONTAINERS", "VTEPS IN CLEAR"];
-  print(options, networks, rows.length === 0 ? "no networks" : table(head, rows));
+  const conflicts = networks.flatMap((n) => n.conflicts.map((conflict) => `network ${n.name}: ${conflict}`));
+  const text = rows.length === 0 ? "no networks" : table(head, rows);
+  print(options, networks, conflicts.length === 0 ? text : `${text}\n\n${conflicts.join("\n")}`);
 }
 
 const pathOf = (name: string): string => `/v1/mesh/networks/${encodeURIComponent(name)}`;

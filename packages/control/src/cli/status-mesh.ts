@@ -94,6 +94,7 @@ export function meshText(info: MeshInfo, nowMs: number): string {
     `address   ${info.tunnelAddress} in the tunnel`,
     `ports     TCP ${info.port} for control links (protocol ${info.protocol}), UDP ${info.wireguardPort} for WireGuard`,
     `discovery ${info.discovery ? "on" : "off: only hosts that were named are dialled"}`,
+    ...info.problems.map(({ text }) => `PROBLEM   ${text}`),
   ];
   const rows = info.members.map((m): Cell[] => [
     `${m.name || "-"}${m.isSelf ? " (self)" : ""}`,
@@ -203,6 +204,7 @@ export function ipamText(i: IpamInfo): string {
   return [
     `${i.network}: ${prefixes}, ${grouped(i.size)} addresses for containers (not the first, the gateway's and the last)`,
     `this host gives out ${grouped(i.owned)} of them: ${grouped(i.used)} used, ${grouped(i.free)} free`,
+    ...(i.foreign.length === 0 ? [] : [`in use here, and another member's: the addresses of ${i.foreign.join(", ")}`]),
     ...(i.waiting === null ? [] : [`waiting: ${i.waiting}`]),
     ...(rows.length === 0 ? [] : [table(["FIRST", "LAST", "ADDRESSES", "OF", "STATE"], rows)]),
   ].join("\n");

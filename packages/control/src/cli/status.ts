@@ -12,7 +12,7 @@ import type {
 import { WeftError } from "../errors.js";
 import { featuresText } from "../features.js";
 import { keylogText } from "../keylog.js";
-import type { ExposureInfo, MeshInfo, PathMode } from "../mesh-answers.js";
+import type { ExposureInfo, MeshInfo, MeshProblem, PathMode } from "../mesh-answers.js";
 import { refusedText } from "../refused.js";
 import { call } from "./client.js";
 import { meshDot } from "./dot.js";
@@ -56,6 +56,7 @@ interface MeshSummary {
   readonly paths: Readonly<Record<PathMode, number>>;
   readonly containers: number;
   readonly exposure: ExposureInfo;
+  readonly problems: readonly MeshProblem[];
 }
 
 interface Refused {
@@ -98,6 +99,7 @@ function overviewText(s: Status): string {
     ],
     ["underlay", `${underlay}, VXLAN on UDP ${dp.vxlanPort}`],
     ...(s.mesh ? [["mesh", meshLine(s.mesh)] as [string, string]] : []),
+    ...(s.mesh?.problems ?? []).map(({ text }): [string, string] => ["PROBLEM", text]),
     ...(wireguard ? [["wireguard", wireguardLine(wireguard)] as [string, string]] : []),
     ...(wireguard?.keylog ? [["WARNING", keylogText(wireguard.keylog)] as [string, string]] : []),
     ["metrics", s.metrics ?? "off"],

@@ -115,6 +115,8 @@ export function ipamInfos(
       owned: numbers?.owned ?? 0,
       used: numbers?.used ?? 0,
       free: numbers?.free ?? 0,
+      foreign: numbers?.foreign ?? [],
+      ignoredGrants: numbers?.ignoredGrants ?? 0,
       waiting: waitingFor(records, view),
       ranges: view.ownership.ranges.map(({ start, end, owner, heirOf }) => ({
         first: at(start),

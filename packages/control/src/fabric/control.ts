@@ -62,6 +62,7 @@ export class Control implements MeshControl {
       members: memberInfos(records, mesh, (node) => this.#membership.tunnelAddressOf(node)),
       controlLinks: controlLinkInfos(records, mesh),
       targets: this.#membership.targets.list(),
+      problems: this.#fabric.problems(),
     };
   }
   paths(): PathInfo[] {
@@ -155,12 +156,12 @@ export class Control implements MeshControl {
     this.#fabric.reconciler.request();
     await this.#fabric.reconciler.settled();
   }
-  #networkInfo({ name, value, localVni }: Network): MeshNetwork {
+  #networkInfo({ name, value, localVni, conflicts }: Network): MeshNetwork {
     const { cidr4, cidr6, vni, mtu, vteps, createdAt } = value;
     let containers = 0;
     for (const entry of this.#records.list("container")) if (entry.value.network === name) containers++;
     return {
-      ...{ name, vni, cidr4, cidr6, vteps, createdAt, containers },
+      ...{ name, vni, cidr4, cidr6, vteps, createdAt, containers, conflicts },
       mtu: mtu ?? this.#fabric.mtu,
       // One that cannot be used here may have anything for a prefix.
       gateway: localVni === null ? [] : gatewayAddresses(value).map(bare),

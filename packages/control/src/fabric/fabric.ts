@@ -14,6 +14,7 @@ import { Ipam } from "../ipam/ipam.js";
 import { Rings } from "../ipam/rings.js";
 import { errorFields, type Log } from "../log/log.js";
 import type { NodeId, Records } from "../mesh/types.js";
+import type { MeshProblem } from "../mesh-answers.js";
 import { DEFAULT_NETWORK, type Network, Networks } from "../overlay/networks.js";
 import { Reconciler } from "../overlay/reconciler.js";
 import { meshMtu } from "../paths/mtu.js";
@@ -24,11 +25,14 @@ import { Convergence } from "./convergence.js";
 import type { Membership } from "./membership.js";
 import { nameOf } from "./membership.js";
 import { Outside } from "./outside.js";
+import { ProblemLog, problemsOf } from "./problems.js";
 import type { MeshStore } from "./state.js";
 
 /** UDP port of echoes inside the tunnel. */
 export const PROBE_PORT = 6783;
 const TICK_MS = 100;
+/** Ticks between two looks for what the log should say is wrong. */
+const PROBLEMS_EVERY = 50;
 /** Records that names are answered from; the zone is large, and made anew when they change. */
 const NAMING = ["container", "dns", "network", "member", "removed"] as const;
 
@@ -66,6 +70,8 @@ export class Fabric {
   readonly #off: (() => void)[] = [];
   #outside: Outside | undefined;
   #attachments: Attachments | undefined;
+  readonly #problemLog: ProblemLog;
+  #ticks = 0;
   #zone: Zone | undefined;
   #zoneSerial = 0;
   #closing: Promise<void> | undefined;
@@ -133,6 +139,14 @@ export class Fabric {
       after,
       warn: warn("overlay"),
     });
+    const fields = ({ kind, network }: MeshProblem) => ({
+      ...{ component: "mesh", problem: kind },
+      ...(network === null ? {} : { network }),
+    });
+    this.#problemLog = new ProblemLog(
+      (problem) => log.warn(fields(problem), problem.text),
+      (problem) => log.info(fields(problem), `no longer: ${problem.text}`),
+    );
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
     this.#off.push(
       records.on((event) => {
@@ -230,6 +244,13 @@ export class Fabric {
     return this.#zone;
   }
 
+  /** What is wrong now and does not right itself. */
+  problems(): MeshProblem[] {
+    const { gateways = [], dns = [] } = this.#outside?.problems() ?? {};
+    const { networks, ipam, reconciler } = this;
+    return problemsOf({ networks: networks.list(), gateways, dns, ipam: ipam.info(), overlay: reconciler.info() });
+  }
+
   get outside(): Outside {
     if (!this.#outside) throw new WeftError("unavailable", "weft is starting");
     return this.#outside;
@@ -267,8 +288,9 @@ export class Fabric {
   #tick(): void {
     try {
       this.paths.tick();
+      if (++this.#ticks % PROBLEMS_EVERY === 0) this.#problemLog.look(this.problems());
     } catch (error) {
-      this.options.log.error({ component: "paths", ...errorFields(this.options.log, error) }, "paths not looked after");
+      this.options.log.error({ component: "mesh", ...errorFields(this.options.log, error) }, "part of the mesh failed");
     }
   }
 

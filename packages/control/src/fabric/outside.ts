@@ -10,7 +10,7 @@ import { DnsServer } from "../dns/server.js";
 import type { Zone } from "../dns/zone.js";
 import { messageOf, WeftError } from "../errors.js";
 import { bare } from "../gateway/address.js";
-import { type Exposure, Gateway, hostPortId } from "../gateway/gateway.js";
+import { type Exposure, Gateway, type GatewayProblem, hostPortId } from "../gateway/gateway.js";
 import { namespacePath } from "../gateway/namespace.js";
 import type { BlockedPort, Publication } from "../gateway/nft.js";
 import type { Ipam } from "../ipam/ipam.js";
@@ -27,6 +27,8 @@ import type { MeshStore } from "./state.js";
  * records.
  */
 const PACE_MS = 1000;
+/** Milliseconds until what could not be made is tried again; messages name them. */
+const AGAIN_MS = 10_000;
 
 export interface OutsideOptions {
   readonly dataplane: DataplaneApi;
@@ -42,6 +44,13 @@ export interface OutsideOptions {
   readonly log: Log;
 }
 
+/** A gateway's address where names cannot be served. */
+export interface Unnamed {
+  readonly network: string;
+  readonly address: string;
+  readonly why: string;
+}
+
 export class Outside {
   readonly #options: OutsideOptions;
   readonly #gateway: Gateway;
@@ -52,6 +61,7 @@ export class Outside {
   #owners = new Map<string, string>();
   #again: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #unnamed: readonly Unnamed[] = [];
 
   private constructor(options: OutsideOptions, gateway: Gateway) {
     this.#options = options;
@@ -116,8 +126,18 @@ export class Outside {
     } catch (error) {
       if (this.#isClosed) return;
       this.#options.log.warn({ component: "gateway" }, `${messageOf(error)}; tried again in 10 s`);
-      this.#again = setTimeout(() => void this.apply(), 10_000).unref();
+      this.#applyLater();
     }
+  }
+
+  #applyLater(): void {
+    clearTimeout(this.#again);
+    if (!this.#isClosed) this.#again = setTimeout(() => void this.apply(), AGAIN_MS).unref();
+  }
+
+  /** What could not be made, as of the last time. */
+  problems(): { readonly gateways: readonly GatewayProblem[]; readonly dns: readonly Unnamed[] } {
+    return { gateways: this.#gateway.status().problems, dns: this.#unnamed };
   }
 
   /** The same, once, and a failure is the caller's. Only while nothing else runs. */
@@ -148,8 +168,12 @@ export class Outside {
     this.#noteOwners();
     this.#refuseClosed();
     const { problems } = await this.dns.listen(this.#gateway.endpoints());
-    for (const [where, error] of problems)
-      this.#options.log.warn({ component: "dns" }, `no names at ${where}: ${error.message}`);
+    this.#unnamed = [...problems].map(([where, error]) => {
+      const [network = "", address = ""] = where.split(" ");
+      return { network, address, why: error.message };
+    });
+    const { gateways } = this.problems();
+    if (this.#unnamed.length > 0 || gateways.some(({ what }) => what !== "overlap")) this.#applyLater();
   }
 
   /** What is closed must not be made again by who has waited meanwhile. */

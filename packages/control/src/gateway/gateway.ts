@@ -60,11 +60,17 @@ export interface GatewayEndpoint {
   readonly netns: string;
 }
 
+/** A network without a gateway, or that is not exposed as it should be. What cannot be made may be tried again; an overlap stays. */
+export interface GatewayProblem {
+  readonly network: string;
+  readonly what: "overlap" | "gateway" | "exposure";
+  readonly why: string;
+}
+
 export interface GatewayStatus {
   readonly namespace: string;
   readonly gateways: readonly { readonly network: string; readonly ip: readonly string[]; readonly ifname: string }[];
-  /** Networks without a gateway, and those that are not exposed as they should be, with the reason. */
-  readonly problems: readonly { readonly network: string; readonly why: string }[];
+  readonly problems: readonly GatewayProblem[];
   /** Device of the host that leads to the gateways; null: nothing is exposed or published. */
   readonly uplink: string | null;
   /** Table of nftables; null: none is needed. */
@@ -90,7 +96,7 @@ export class Gateway {
   readonly #hostPorts = new Set<string>();
   /** Exposures whose port is there. */
   #exposed: Exposure[] = [];
-  #problems: { network: string; why: string }[] = [];
+  #problems: GatewayProblem[] = [];
   #uplink: Uplink | undefined;
   #rules = "";
   #innerRules = "";
@@ -188,7 +194,7 @@ export class Gateway {
     const { ports } = this.#options;
     const { networks, exposed } = this.#wanted;
     const wanted = usable(networks);
-    this.#problems = wanted.problems;
+    const { problems } = wanted;
     const hosts = new Map(exposed.map((exposure) => [hostPortId(exposure.network), exposure]));
     const gateways = new Map(wanted.networks.map((network) => [gatewayPortId(network.vni), network]));
     for (const port of ports.ports()) {
@@ -205,7 +211,7 @@ export class Gateway {
         if (!ports.ports().some((port) => port.id === id)) await ports.attach(this.#gatewayPort(id, network));
         standing.push(network);
       } catch (error) {
-        this.#problems.push({ network: network.name, why: messageOf(error) });
+        problems.push({ network: network.name, what: "gateway", why: messageOf(error) });
       }
     }
     this.#standing = standing;
@@ -219,11 +225,12 @@ export class Gateway {
         this.#hostPorts.add(id);
         this.#exposed.push(exposure);
       } catch (error) {
-        this.#problems.push({ network, why: `not exposed: ${messageOf(error)}` });
+        problems.push({ network, what: "exposure", why: `not exposed: ${messageOf(error)}` });
         failed.push(error);
       }
     }
     for (const id of this.#hostPorts) if (!hosts.has(id)) this.#hostPorts.delete(id);
+    this.#problems = problems;
     return failed;
   }
 
@@ -349,15 +356,18 @@ async function removeRules(tag: string, program: Run): Promise<boolean> {
 /** Networks that can have a gateway: those that share addresses with an earlier one cannot, in one namespace. */
 function usable(all: readonly GatewayNetwork[]): {
   networks: GatewayNetwork[];
-  problems: { network: string; why: string }[];
+  problems: GatewayProblem[];
 } {
   const networks: GatewayNetwork[] = [];
-  const problems: { network: string; why: string }[] = [];
+  const problems: GatewayProblem[] = [];
   const prefixes = ({ cidr4, cidr6 }: GatewayNetwork): string[] => [cidr4, cidr6].filter((cidr) => cidr !== null);
   for (const network of [...all].sort((a, b) => a.vni - b.vni)) {
     const other = networks.find((n) => prefixes(n).some((a) => prefixes(network).some((b) => overlaps(a, b))));
     if (other === undefined) networks.push(network);
-    else problems.push({ network: network.name, why: `its addresses overlap with those of network ${other.name}` });
+    else {
+      const why = `its addresses overlap with those of network ${other.name}`;
+      problems.push({ network: network.name, what: "overlap", why });
+    }
   }
   return { networks, problems };
 }

@@ -3,8 +3,9 @@
  * weft_wireguard_*; weft_peer_info says which member it is. Series of a removed member vanish.
  */
 import type { Histogram } from "../dataplane/types.js";
-import type { IpamInfo, MeshCounters, PathInfo, PathMode } from "../mesh-answers.js";
+import type { IpamInfo, MeshCounters, MeshProblem, PathInfo, PathMode } from "../mesh-answers.js";
 import type { MeshControl } from "../router/mesh-control.js";
+import { PROBLEM_KINDS } from "./mesh-schemas.js";
 import type { Family, Sample } from "./metrics.js";
 
 const STATES = ["alive", "unreachable"] as const;
@@ -14,6 +15,7 @@ const MODES: readonly PathMode[] = ["direct", "relayed", "none"];
 export interface MeshSnapshot {
   readonly members: Readonly<Record<(typeof STATES)[number], number>>;
   readonly controlLinks: number;
+  readonly problems: readonly MeshProblem[];
   readonly paths: readonly PathInfo[];
   readonly ipam: readonly Pick<IpamInfo, "network" | "size" | "owned" | "used" | "free">[];
   readonly containers: number;
@@ -23,12 +25,13 @@ export interface MeshSnapshot {
 }
 
 export function meshSnapshot(mesh: MeshControl): MeshSnapshot {
-  const { members, controlLinks } = mesh.info();
+  const { members, controlLinks, problems } = mesh.info();
   const { exposed, published } = mesh.exposure();
   const count = (state: string): number => members.filter((m) => m.state === state).length;
   return {
     members: { alive: count("alive"), unreachable: count("unreachable") },
     controlLinks: controlLinks.length,
+    problems,
     paths: mesh.paths(),
     ipam: mesh.ipam(),
     containers: mesh.containers().length,
@@ -88,6 +91,17 @@ export function meshMetrics(
   );
   plain(gauge, "weft_mesh_control_links", "Control links of this node.", (m) => m.controlLinks);
   plain(gauge, "weft_mesh_containers", "Containers of all members.", (m) => m.containers);
+  fill(
+    gauge,
+    "weft_problems",
+    "Networks, addresses or containers of this node with which something is wrong; `weft status` says what, and what to do.",
+    ["kind"],
+    ({ problems }) =>
+      PROBLEM_KINDS.map((kind): Sample => {
+        const of = problems.filter((problem) => problem.kind === kind);
+        return [{ kind }, of.reduce((sum, { count }) => sum + count, 0)];
+      }),
+  );
   fill(
     counter,
     "weft_mesh_messages_total",

@@ -1,6 +1,7 @@
 /** What the API takes and answers about the mesh. */
 
 import { DnsName, Host, Ip, Mtu, Name, NetworkPrefix, PortId, Vni, Vtep } from "../config/fields.js";
+import type { ProblemKind } from "../mesh-answers.js";
 import { type TSchema, Type } from "../typebox.js";
 
 const Count = Type.Integer({ minimum: 0 });
@@ -74,6 +75,21 @@ export const attachKeys = {
 
 export const Published = Type.Object({ ip: Text, hostPort: Port, port: Port, protocol: Protocol });
 
+/** Every one that there is. */
+export const PROBLEM_KINDS = [
+  ...(["network_conflict", "gateway", "exposure", "dns", "foreign_address", "ignored_grant"] as const),
+  ...(["same_ip", "same_mac", "without_route", "without_binding"] as const),
+] satisfies readonly ProblemKind[];
+const Problems = Type.Array(
+  Type.Object({
+    kind: oneOf(PROBLEM_KINDS),
+    network: orNull(Text, "null: of several, or of none in particular"),
+    count: Type.Integer({ minimum: 1, description: "networks, addresses or containers that have it" }),
+    text: Type.String({ description: "what is wrong, what it means, and what to do" }),
+  }),
+  { description: "what is wrong on this node and does not right itself" },
+);
+
 export const Mesh = Type.Object({
   self: NodeId,
   networkId: Type.String({ description: "16 octets in hexadecimal" }),
@@ -129,6 +145,7 @@ export const Mesh = Type.Object({
     }),
     { description: "what --join and connect have named" },
   ),
+  problems: Problems,
 });
 
 export const PathMode = oneOf(["direct", "relayed", "none"]);
@@ -173,6 +190,7 @@ export const MeshNetwork = Type.Object({
   gateway: Texts,
   isDefault: Type.Boolean(),
   containers: Count,
+  conflicts: Type.Array(Text, { description: "what collides with it, on this host or with other networks" }),
   createdAt: Time,
 });
 
@@ -217,6 +235,8 @@ export const Ipam = Type.Object({
   owned: Count,
   used: Count,
   free: Count,
+  foreign: Type.Array(Text, { description: "ports of this node whose addresses another one owns" }),
+  ignoredGrants: Type.Integer({ minimum: 0, description: "grants of ranges that have no effect" }),
   waiting: orNull(Text, "what holds an attachment up; null for nothing"),
   ranges: Type.Array(
     Type.Object({
@@ -266,6 +286,7 @@ export const MeshSummary = Type.Object({
   paths: Type.Object({ direct: Count, relayed: Count, none: Count }),
   containers: Count,
   exposure: Exposure,
+  problems: Problems,
 });
 
 export const Departure = Type.Object({

@@ -55,7 +55,7 @@ export function statusOf(router: Router, facts: DaemonFacts, mesh: MeshControl |
 
 /** The mesh in a few numbers. */
 function summaryOf(mesh: MeshControl): object {
-  const { networkId, members } = mesh.info();
+  const { networkId, members, problems } = mesh.info();
   const paths = mesh.paths();
   const count = <T>(list: readonly T[], test: (one: T) => boolean): number => list.filter(test).length;
   return {
@@ -71,5 +71,6 @@ function summaryOf(mesh: MeshControl): object {
     },
     containers: mesh.containers().length,
     exposure: mesh.exposure(),
+    problems,
   };
 }

@@ -61,10 +61,12 @@ export class Allocations {
     return [...this.#of(ring).values()].filter((one) => one.freedAt === null).map((one) => one.index);
   }
 
-  /** How many are in use of rings that a network of this name had before, or on the other side of a partition. */
-  usedOfOthers(network: string, ring: string): number {
-    const others = [...this.#byIndex.keys()].filter((id) => id !== ring && networkOf(id) === network);
-    return others.reduce((sum, id) => sum + this.used(id).length, 0);
+  /** What uses addresses of rings that a network of this name had before, or on the other side of a partition. */
+  keysOfOthers(network: string, ring: string): string[] {
+    const others = [...this.#byIndex].filter(([id]) => id !== ring && networkOf(id) === network);
+    return others.flatMap(([, byIndex]) =>
+      [...byIndex.values()].flatMap((one) => (one.freedAt === null ? [one.key] : [])),
+    );
   }
 
   /** The same index as before if it is free and in one of the spans, or the next one that nobody had, or the one longest free. */

@@ -50,10 +50,10 @@ export interface IpamInfo {
   readonly used: number;
   readonly free: number;
   /**
-   * In use here though another node owns them: granted in a record that was lost with a disk and has not come back, or see ring.ts; or of
-   * a network that has become another one, see overlay/networks.ts.
+   * Keys of addresses that are in use here though another node owns them: granted in a record that was lost with a disk and has not come back,
+   * or see ring.ts; or of a network that has become another one, see overlay/networks.ts.
    */
-  readonly foreign: number;
+  readonly foreign: readonly string[];
   /** Grants that have no effect. */
   readonly ignoredGrants: number;
   readonly owners: readonly {
@@ -372,8 +372,8 @@ export class Ipam {
   #infoOf(view: RingView): IpamInfo {
     const { ownership, plan, ring } = view;
     const used = this.#allocations.used(ring.id);
-    const strange = used.filter((index) => !this.#isOwn(view, index)).length;
-    const lost = this.#allocations.usedOfOthers(view.network, ring.id);
+    const strange = used.filter((index) => !this.#isOwn(view, index));
+    const lost = this.#allocations.keysOfOthers(view.network, ring.id);
     const owners = new Map<NodeId | null, { owned: number; ranges: number; inherited: number }>();
     for (const range of ownership.ranges) {
       const { start, end } = allocatable(view, range);
@@ -389,9 +389,9 @@ export class Ipam {
       network: view.network,
       size: plan.size - 3,
       owned,
-      used: used.length + lost,
-      free: owned - (used.length - strange),
-      foreign: strange + lost,
+      used: used.length + lost.length,
+      free: owned - (used.length - strange.length),
+      foreign: [...strange.map((index) => this.#allocations.keyOf(ring.id, index) ?? ""), ...lost],
       ignoredGrants: ownership.ignored,
       owners: [...owners]
         .map(([node, one]) => ({ node, isAlive: node !== null && this.#records.isAlive(node), ...one }))

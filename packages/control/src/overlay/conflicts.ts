@@ -75,7 +75,10 @@ function overlapping(
       const [first, later] = other.order < claim.order ? [other, claim] : [claim, other];
       const sentences = found.get(later.name) ?? new Set();
       found.set(later.name, sentences);
-      if (sentences.size < CONFLICTS_MAX) sentences.add(`${formatPrefix(later.prefix)} overlaps network ${first.name}`);
+      if (sentences.size < CONFLICTS_MAX)
+        sentences.add(
+          `${formatPrefix(later.prefix)} overlaps network ${first.name}: a host has a gateway for one of them only`,
+        );
     }
     around.push(claim);
   }

@@ -7,7 +7,7 @@
 import type { Binding, DataplaneApi, NetworkSpec, PeerSpec, Route } from "../dataplane/types.js";
 import type { NodeId, Records } from "../mesh/types.js";
 import { DEFAULT_NETWORK, type Network, type Networks } from "./networks.js";
-import { type NetworkTables, networkTables, peersOf, type TableCounts } from "./tables.js";
+import { type Clash, type NetworkTables, networkTables, peersOf, type TableCounts } from "./tables.js";
 
 /** Milliseconds between the beginnings of two runs, and until what has failed is tried again. */
 const RUN_MS = 100;
@@ -41,6 +41,8 @@ export interface ReconcilerInfo {
   readonly routes: number;
   readonly bindings: number;
   readonly counts: TableCounts;
+  /** Some of those that counts has as sameMac and sameIp. */
+  readonly clashes: readonly Clash[];
   /** Deleted networks that still have ports on this host. */
   readonly waiting: readonly string[];
   /** What the last run could not do. */
@@ -65,6 +67,7 @@ export class Reconciler {
   readonly #networks = new Map<string, Applied>();
   readonly #unsubscribe: () => void;
   #counts = NOTHING;
+  #clashes: readonly Clash[] = [];
   #waiting: string[] = [];
   #problems: string[] = [];
   #isFull = false;
@@ -116,6 +119,7 @@ export class Reconciler {
       routes: all.reduce((sum, { routes }) => sum + routes.length, 0),
       bindings: all.reduce((sum, { bindings }) => sum + bindings.length, 0),
       counts: this.#counts,
+      clashes: this.#clashes,
       waiting: this.#waiting,
       problems: this.#problems,
       runs: this.#runs,
@@ -157,8 +161,9 @@ export class Reconciler {
     await attempt("records", async () => {
       const peers = peersOf(this.#options.records, this.#options.tunnelAddress, this.#peers);
       await this.#setPeers(peers, attempt);
-      const { tables, counts } = this.#tables(peers);
+      const { tables, counts, clashes } = this.#tables(peers);
       this.#counts = counts;
+      this.#clashes = clashes;
       await this.#removeNetworks(tables, attempt);
       for (const [name, table] of tables)
         await attempt(`network ${name}`, () => this.#applyNetwork(name, table, attempt));

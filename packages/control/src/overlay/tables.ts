@@ -28,6 +28,23 @@ export interface TableCounts {
   withoutBinding: number;
 }
 
+/** One of those counted as sameMac or sameIp. */
+export interface Clash {
+  readonly what: "mac" | "ip";
+  readonly value: string;
+  readonly network: string;
+  /** Port id of the container that is not reached by it. */
+  readonly id: string;
+}
+/** As many as anybody wants to read. */
+const CLASHES_MAX = 8;
+
+/** What the tables leave out. */
+interface LeftOut {
+  readonly counts: TableCounts;
+  readonly clashes: Clash[];
+}
+
 export interface TableOptions {
   readonly records: Records;
   readonly networks: readonly Network[];
@@ -70,9 +87,12 @@ export function peersOf(
 }
 
 /** Tables by network; held networks first, because another may need the VNI that they had. */
-export function networkTables(options: TableOptions): { tables: Map<string, NetworkTables>; counts: TableCounts } {
+export function networkTables(options: TableOptions): LeftOut & { tables: Map<string, NetworkTables> } {
   const { records, networks } = options;
-  const counts = { sameMac: 0, sameIp: 0, unusable: 0, withoutRoute: 0, withoutBinding: 0 };
+  const leftOut: LeftOut = {
+    counts: { sameMac: 0, sameIp: 0, unusable: 0, withoutRoute: 0, withoutBinding: 0 },
+    clashes: [],
+  };
   const left = { routes: options.routesMax, bindings: options.bindingsMax };
   const byNetwork = new Map<string, Container[]>();
   for (const entry of records.list("container")) {
@@ -89,9 +109,14 @@ export function networkTables(options: TableOptions): { tables: Map<string, Netw
     const all = (byNetwork.get(network.name) ?? []).sort(byAge);
     // No frame comes from another host to a held network, so nothing there is where the records say.
     const containers = network.isHeld ? all.filter(({ node }) => node === records.self) : all;
-    tables.set(network.name, tablesOf(network, containers, options, left, counts));
+    tables.set(network.name, tablesOf(network, containers, options, left, leftOut));
   }
-  return { tables, counts };
+  return { tables, ...leftOut };
+}
+
+function clash({ counts, clashes }: LeftOut, what: Clash["what"], value: string, { id, value: one }: Container): void {
+  counts[what === "mac" ? "sameMac" : "sameIp"]++;
+  if (clashes.length < CLASHES_MAX) clashes.push({ what, value, network: one.network, id });
 }
 
 function tablesOf(
@@ -99,8 +124,9 @@ function tablesOf(
   containers: readonly Container[],
   options: TableOptions,
   left: { routes: number; bindings: number },
-  counts: TableCounts,
+  leftOut: LeftOut,
 ): NetworkTables {
+  const { counts } = leftOut;
   const { records, tunnelAddress, isPeer } = options;
   const vni = localVni as number;
   const gateway = gatewayMac(vni);
@@ -109,11 +135,12 @@ function tablesOf(
   const kernelVteps = isHeld ? [] : kernelVtepsOf(value.vteps);
   const macs = new Set(options.localMacs(name));
   const routes: Route[] = [];
-  for (const { node, value: one } of containers) {
+  for (const container of containers) {
+    const { node, value: one } = container;
     if (node === records.self) macs.add(one.mac);
     if (node === records.self || !isPeer(node)) continue;
     if (!isStation(one.mac)) counts.unusable++;
-    else if (macs.has(one.mac)) counts.sameMac++;
+    else if (macs.has(one.mac)) clash(leftOut, "mac", one.mac, container);
     else if (left.routes === 0) counts.withoutRoute++;
     else {
       macs.add(one.mac);
@@ -132,7 +159,7 @@ function tablesOf(
     },
     kernelVteps,
     routes,
-    bindings: bindingsOf(new AddressPlan(value), gateway, containers, left, counts),
+    bindings: bindingsOf(new AddressPlan(value), gateway, containers, left, leftOut),
   };
 }
 
@@ -141,19 +168,21 @@ function bindingsOf(
   gateway: string,
   containers: readonly Container[],
   left: { bindings: number },
-  counts: TableCounts,
+  leftOut: LeftOut,
 ): Binding[] {
+  const { counts } = leftOut;
   const bindings: Binding[] = plan.ips(GATEWAY).map((ip) => ({ ip, mac: gateway }));
   left.bindings = Math.max(0, left.bindings - bindings.length);
   const seen = new Set(bindings.map(({ ip }) => ip));
-  for (const { value } of containers) {
+  for (const container of containers) {
+    const { value } = container;
     if (!isStation(value.mac)) continue;
     for (const text of value.ips) {
       const parsed = parseIp(text);
       const ip = parsed && formatIp(parsed);
       // An address that is not of the network's (given by hand) is found by asking everybody, as ever.
       if (ip === undefined || !plan.covers(ip)) counts.unusable++;
-      else if (seen.has(ip)) counts.sameIp++;
+      else if (seen.has(ip)) clash(leftOut, "ip", ip, container);
       else if (left.bindings === 0) counts.withoutBinding++;
       else {
         seen.add(ip);
