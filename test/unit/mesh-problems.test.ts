@@ -175,13 +175,15 @@ t.test("the log says each change once", (t) => {
     ({ text }) => said.push(text),
     ({ text }) => said.push(`over: ${text}`),
   );
-  const problem = (network: string, text = network): MeshProblem => ({ kind: "gateway", network, count: 1, text });
+  const problem = (network: string, text = network, count = 1): MeshProblem => ({
+    ...{ kind: "gateway", network, count, text },
+  });
   for (let i = 0; i < 3; i++) log.look([problem("a"), problem("b")]);
   t.same(said.splice(0), ["a", "b"]);
-  for (let i = 0; i < 3; i++) log.look([problem("b", "b, worse")]);
-  t.same(said.splice(0), ["b, worse", "over: a"]);
+  for (let i = 0; i < 3; i++) log.look([problem("b", `b, worse, try ${i}`, 2)]);
+  t.same(said.splice(0), ["b, worse, try 0", "over: a"]);
   log.look([]);
   log.look([problem("a")]);
-  t.same(said, ["over: b, worse", "a"]);
+  t.same(said, ["over: b, worse, try 2", "a"]);
   t.end();
 });

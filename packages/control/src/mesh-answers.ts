@@ -37,7 +37,7 @@ export interface MeshProblem {
   readonly kind: ProblemKind;
   /** null: of several, or of none in particular. */
   readonly network: string | null;
-  /** Networks, addresses or containers that have it; 1 or more. */
+  /** Collisions, gateways, addresses or containers that it is about; 1 or more. */
   readonly count: number;
   /** What is wrong, what it means, and what to do. */
   readonly text: string;

@@ -50,7 +50,7 @@ function some(all: readonly MeshProblem[]): MeshProblem[] {
 function conflictOf({ name, conflicts }: Sources["networks"][number]): MeshProblem {
   const what = `network ${shown(name)}: ${conflicts.join("; ")}`;
   return {
-    ...{ kind: "network_conflict", network: name, count: 1 },
+    ...{ kind: "network_conflict", network: name, count: conflicts.length },
     text: `${what}. Detach its containers, delete it with \`weft network remove\` and make it anew; or do so with the other one`,
   };
 }
@@ -139,7 +139,7 @@ function shown(name: string): string {
   return NAME.test(name) ? name : JSON.stringify(name);
 }
 
-/** Says in the log what has become wrong, or is no longer, once. */
+/** Says in the log what has become wrong, more, or is no longer, once. The words of an error may be others each time. */
 export class ProblemLog {
   readonly #warn: (problem: MeshProblem) => void;
   readonly #over: (problem: MeshProblem) => void;
@@ -152,7 +152,7 @@ export class ProblemLog {
 
   look(problems: readonly MeshProblem[]): void {
     const now = new Map(problems.map((one) => [`${one.kind} ${one.network}`, one]));
-    for (const [key, one] of now) if (this.#told.get(key)?.text !== one.text) this.#warn(one);
+    for (const [key, one] of now) if (this.#told.get(key)?.count !== one.count) this.#warn(one);
     for (const [key, one] of this.#told) if (!now.has(key)) this.#over(one);
     this.#told = now;
   }

@@ -94,7 +94,7 @@ export function meshMetrics(
   fill(
     gauge,
     "weft_problems",
-    "Networks, addresses or containers of this node with which something is wrong; `weft status` says what, and what to do.",
+    "Collisions of networks, gateways, addresses and containers with which something is wrong here; `weft status` says what to do.",
     ["kind"],
     ({ problems }) =>
       PROBLEM_KINDS.map((kind): Sample => {

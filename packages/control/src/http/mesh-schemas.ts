@@ -84,7 +84,7 @@ const Problems = Type.Array(
   Type.Object({
     kind: oneOf(PROBLEM_KINDS),
     network: orNull(Text, "null: of several, or of none in particular"),
-    count: Type.Integer({ minimum: 1, description: "networks, addresses or containers that have it" }),
+    count: Type.Integer({ minimum: 1, description: "collisions, gateways, addresses or containers that it is about" }),
     text: Type.String({ description: "what is wrong, what it means, and what to do" }),
   }),
   { description: "what is wrong on this node and does not right itself" },
