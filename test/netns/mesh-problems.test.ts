@@ -1,4 +1,4 @@
-/** What is wrong and does not right itself is seen: in `weft status`, in the metrics, once in the log; and it ends when its cause does. */
+/** What is wrong and does not right itself is seen: in `weft status`, in the metrics, once in the log; and it ends when its cause does. So is how long news takes. */
 import t from "tap";
 import { namespacePath } from "../../packages/control/src/gateway/namespace.js";
 import { until } from "../lab/job.js";
@@ -74,5 +74,16 @@ t.test("problems of a mesh", { timeout: 300_000 }, async (t) => {
       async () => [...(await problems(w1)), ...(await problems(w2))].length === 0,
       10_000,
     );
+  });
+
+  await t.test("convergence: what a healthy mesh takes, not the seconds until somebody compares", async (t) => {
+    for (let i = 1; i <= 10; i++) {
+      await w1.ok(["dns", "add", "name", `10.77.0.${i}`]);
+      await ownSleep(200);
+    }
+    const metrics = await w1.metrics();
+    const of = (what: string): number => metrics.get(`weft_mesh_convergence_seconds_${what}`) ?? Number.NaN;
+    t.ok(of("count") >= 8, `${of("count")} measurements`);
+    t.ok(of('bucket{le="1"}') >= 0.8 * of("count"), `${of('bucket{le="1"}')} of ${of("count")} within a second`);
   });
 });
