@@ -48,6 +48,25 @@ t.test("problems of a mesh", { timeout: 300_000 }, async (t) => {
     t.same(await problems(w2), [], "another host has nothing to do with it");
   });
 
+  await t.test("DNS that cannot listen, and can later", async (t) => {
+    const listens = "require('node:dgram').createSocket('udp4').bind(53, () => console.log('bound'))";
+    const inside = ["nsenter", `--net=${namespacePath(w1.socket)}`];
+    // With its last container the other gateway goes, and its socket.
+    await w1.ok(["detach", "c1"]);
+    const other = h1.start([...inside, process.execPath, "-e", listens]);
+    await other.line(/bound/);
+    await w1.ok(["network", "create", "white", "--cidr", "10.78.0.0/16"]);
+    const c2 = await lab.container("c2");
+    await w1.ok(["attach", c2.name, "--network", "white", "--id", "c2"]);
+    t.match(await problems(w1), [
+      /^PROBLEM +network white: no DNS at 10\.78\.0\.1 \(.*EADDRINUSE.*tried again every 10 s$/,
+    ]);
+    t.equal((await c2.ping("10.78.0.1", { count: 1 })).received, 1, "the gateway is there");
+    await other.kill("SIGKILL");
+    await until("names are answered", async () => (await problems(w1)).length === 0, 20_000);
+    t.match(await w1.ok(["status", "dns"]), /answers at .*10\.78\.0\.1:53/);
+  });
+
   await t.test("two networks with one VNI after a partition", async (t) => {
     for (const family of ["iptables", "ip6tables"]) await h1.run(`${family} -A INPUT -i under0 -j DROP`);
     await until("they are apart", async () => (await w2.ok(["status"])).includes("1 UNREACHABLE"), 20_000);
