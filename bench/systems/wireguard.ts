@@ -1,5 +1,5 @@
 /** wireguard-go: alone, which carries IP packets, and with the kernel's VXLAN inside, which carries Ethernet frames. */
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, createPublicKey, randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { type Device, type Hosts, makeContainers, moveToContainer, other, raise, run, SIDES, VNI } from "../lab.js";
 import { type Program, startProgram, together, untilDevice, versionOf } from "./program.js";
@@ -13,14 +13,18 @@ const needs = [
   { program: "wg", package: "wireguard-tools" },
 ];
 
-/** A private and a public key, as `wg` writes them. */
+/** DER in front of the raw octets of a private key of X25519 (RFC 8410 §7). */
+const DER_HEAD = Buffer.from("302e020100300506032b656e04220420", "hex");
+
+/**
+ * A private and a public key, as `wg` writes them. Not by generateKeyPairSync(): in Node.js 20 exporting one of its keys as a JWK while another
+ * is collected stops the thread for good.
+ */
 export function keyPair(): { secret: string; public: string } {
-  const { privateKey, publicKey } = generateKeyPairSync("x25519");
-  const base64 = (url = ""): string => Buffer.from(url, "base64url").toString("base64");
-  return {
-    secret: base64(privateKey.export({ format: "jwk" }).d),
-    public: base64(publicKey.export({ format: "jwk" }).x),
-  };
+  const secret = randomBytes(32);
+  const key = createPrivateKey({ key: Buffer.concat([DER_HEAD, secret]), format: "der", type: "pkcs8" });
+  const spki = createPublicKey(key).export({ format: "der", type: "spki" });
+  return { secret: secret.toString("base64"), public: spki.subarray(-32).toString("base64") };
 }
 
 /** A tunnel between the hosts, its devices in the hosts' namespaces, down. */

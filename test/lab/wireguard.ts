@@ -1,6 +1,7 @@
 /** What both kinds of WireGuard need in a test: keys, key files, and the section of weft's configuration. */
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
+import { newKeys } from "../models/keys.js";
 import type { Lab } from "./lab.js";
 
 /** UDP port of every WireGuard in the lab. */
@@ -13,12 +14,8 @@ export interface KeyPair {
 }
 
 export function keyPair(): KeyPair {
-  const { privateKey, publicKey } = generateKeyPairSync("x25519");
-  const base64 = (url = ""): string => Buffer.from(url, "base64url").toString("base64");
-  return {
-    secret: base64(privateKey.export({ format: "jwk" }).d),
-    public: base64(publicKey.export({ format: "jwk" }).x),
-  };
+  const keys = newKeys("x25519");
+  return { secret: keys.private.toString("base64"), public: keys.public.toString("base64") };
 }
 
 export function presharedKey(): string {

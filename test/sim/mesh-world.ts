@@ -4,7 +4,7 @@
  *
  * A signature is verified once and the result remembered: 500 nodes look at the same records.
  */
-import { generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
+import { type KeyObject, sign, verify } from "node:crypto";
 import type { Channel, Transport } from "../../packages/control/src/mesh/channel.js";
 import type { Journal, Stored } from "../../packages/control/src/mesh/journal.js";
 import { Mesh } from "../../packages/control/src/mesh/mesh.js";
@@ -18,6 +18,7 @@ import {
 import type { Kind, NodeValue, Values } from "../../packages/control/src/mesh/records.js";
 import type { MeshLog, MeshSurroundings } from "../../packages/control/src/mesh/surroundings.js";
 import type { NodeId } from "../../packages/control/src/mesh/types.js";
+import { newKeys } from "../models/keys.js";
 import { randomOf } from "../models/random.js";
 
 export const NETWORK_ID = "00112233445566778899aabbccddeeff";
@@ -119,8 +120,8 @@ export interface Identity {
 const PUBLIC_DER = Buffer.from("302a300506032b6570032100", "hex");
 
 export function newIdentity(): Identity {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
-  return { id: publicKey.export({ format: "jwk" }).x as string, key: privateKey };
+  const { key, public: octets } = newKeys("ed25519");
+  return { id: octets.toString("base64url"), key };
 }
 
 const verified = new Map<string, Buffer>();
