@@ -110,8 +110,9 @@ export class RecordStore implements Records {
     for (const raw of stored) {
       const parts = partsOf(raw.name);
       // Checked when it was written; a kind may be from a newer weft.
-      if (!parts || !this.tables.table(raw.node).isNews(raw) || this.roster.isLate(raw, parts.kind)) continue;
-      this.#keep(new Kept(raw, parts, raw.octets));
+      const table = this.tables.table(raw.node);
+      if (!parts || !table.isNews(raw) || this.roster.isLate(raw, parts.kind)) continue;
+      this.#keep(new Kept(raw, parts, raw.octets, table.key));
     }
   }
 
@@ -291,7 +292,7 @@ export class RecordStore implements Records {
     if (!this.#options.surroundings.verify(signatureOf(raw.octets), signed, table.key)) return "forged";
     if (raw.node === this.self && !this.onForeignOwn(raw)) return "old";
     // A copy: the message that it came in may be long.
-    const record = new Kept(raw, parts, Buffer.from(raw.octets));
+    const record = new Kept(raw, parts, Buffer.from(raw.octets), table.key);
     return isSound(record) ? record : "schema";
   }
 
@@ -321,7 +322,7 @@ export class RecordStore implements Records {
       const body = encodeBody(name, version + 1 + i, raisesFloor && isLast ? version + 1 : floor, value);
       const octets = Buffer.concat([body, surroundings.sign(signedOctets(this.#network, key, body))]);
       const raw = { node: this.self, name, version: version + 1 + i, floor: body.readUIntBE(6, 6), octets };
-      return new Kept(raw, { kind, id }, octets);
+      return new Kept(raw, { kind, id }, octets, key);
     });
     const octets = records.reduce(
       (sum, r) => sum + r.octets.length - (table.records.get(r.name)?.octets.length ?? 0),

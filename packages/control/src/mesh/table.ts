@@ -31,6 +31,8 @@ export const outlastsRemoval = (kind: Kind): boolean => kind === "member" || kin
 /** A checked record. Its value is read when somebody asks for it. */
 export class Kept implements Entry {
   readonly node: NodeId;
+  /** The octets of `node`: one buffer for all its records. */
+  readonly key: Buffer;
   readonly kind: Kind;
   readonly id: string;
   readonly name: string;
@@ -39,8 +41,9 @@ export class Kept implements Entry {
   readonly octets: Buffer;
   #value: Values[Kind] | null | undefined;
 
-  constructor(raw: RawRecord, parts: { readonly kind: Kind; readonly id: string }, octets: Buffer) {
+  constructor(raw: RawRecord, parts: { readonly kind: Kind; readonly id: string }, octets: Buffer, key: Buffer) {
     this.node = raw.node;
+    this.key = key;
     this.kind = parts.kind;
     this.id = parts.id;
     this.name = raw.name;

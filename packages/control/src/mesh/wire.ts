@@ -95,41 +95,57 @@ export function encodeHello(networkId: Uint8Array): Buffer {
 
 interface Written {
   readonly node: NodeId;
+  /** The octets of `node`, where they are at hand. */
+  readonly key?: Buffer;
   readonly octets: Buffer;
 }
 
-/** Records as runs in pieces of at most `max` octets. Those of one node should stand together. */
-export function* encodeRuns(records: Iterable<Written>, max: number): Generator<Buffer> {
-  let parts: Buffer[] = [];
-  let length = 0;
-  let node: NodeId | undefined;
-  let head = Buffer.alloc(0);
+const RUN_HEAD_LEN = KEY_LEN + 2;
+const RUN_MAX = 0xffff;
+
+/** Records as runs in pieces of at most `max` octets, each behind a `head`. Those of one node should stand together. */
+export function* encodeRuns(
+  records: Iterable<Written>,
+  max: number,
+  head: Buffer = Buffer.alloc(0),
+): Generator<Buffer> {
+  let runs: Written[][] = [];
+  let length = head.length;
   for (const record of records) {
-    if (parts.length > 0 && length + record.octets.length + KEY_LEN + 2 > max) {
-      yield Buffer.concat(parts, length);
-      parts = [];
-      length = 0;
-      node = undefined;
+    if (runs.length > 0 && length + record.octets.length + RUN_HEAD_LEN > max) {
+      yield written(head, runs, length);
+      runs = [];
+      length = head.length;
     }
-    if (record.node !== node || head.readUInt16BE(KEY_LEN) === 0xffff) {
-      node = record.node;
-      head = Buffer.alloc(KEY_LEN + 2);
-      head.write(node, "base64url");
-      parts.push(head);
-      length += head.length;
+    let run = runs.at(-1);
+    if (!run || run[0]?.node !== record.node || run.length === RUN_MAX) {
+      run = [];
+      runs.push(run);
+      length += RUN_HEAD_LEN;
     }
-    head.writeUInt16BE(head.readUInt16BE(KEY_LEN) + 1, KEY_LEN);
-    parts.push(record.octets);
+    run.push(record);
     length += record.octets.length;
   }
-  if (parts.length > 0) yield Buffer.concat(parts, length);
+  if (runs.length > 0) yield written(head, runs, length);
+}
+
+function written(head: Buffer, runs: readonly Written[][], length: number): Buffer {
+  const octets = Buffer.allocUnsafe(length);
+  let at = head.copy(octets);
+  for (const run of runs) {
+    const [{ node, key = nodeOctets(node) }] = run as [Written];
+    at += key.copy(octets, at);
+    at = octets.writeUInt16BE(run.length, at);
+    for (const record of run) at += record.octets.copy(octets, at);
+  }
+  return octets;
 }
 
 /** As many messages as it takes. @param isComplete see the table above */
 export function* encodeRecords(records: Iterable<Written>, isComplete: boolean): Generator<Buffer> {
   const head = start("records", 1);
   head[1] = isComplete ? 1 : 0;
-  for (const runs of encodeRuns(records, MESSAGE_MAX - head.length)) yield Buffer.concat([head, runs]);
+  yield* encodeRuns(records, MESSAGE_MAX, head);
 }
 
 export const encodeRoot = (hash: Uint8Array): Buffer => Buffer.concat([start("root", 0), hash]);
