@@ -3,7 +3,7 @@
  *
  *   --only=unit,sim,fuzz   these directories of test/ only
  *   --long                 the long forms (WEFT_TEST_LONG=1)
- *   --verbose              tap's whole output instead of one line per file
+ *   --verbose              tap's whole output instead of one line per file, its failures and its tables
  *   FILE…                  these files only; a part of the path is enough
  *
  * Everything runs in network, mount and process namespaces of its own with an empty /run, also for an ordinary user
@@ -158,6 +158,8 @@ async function tap(files, jobs, bare = false) {
   const ended = new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
   let counts;
   let held = [];
+  let isAboutFile = false;
+  const unheard = new Set(files);
   for await (const line of createInterface({ input: child.stdout })) {
     const summary = /^# \{ total: (\d+)(.*)\}/.exec(line);
     if (summary) {
@@ -165,26 +167,36 @@ async function tap(files, jobs, bare = false) {
       counts = { passed: count("pass"), failed: count("fail") + count("skip") + count("todo") };
     }
     if (options.verbose) console.log(line);
+    // What stands below a file's own line: how its process has ended, and of a `timeout!` which file it was.
+    if (line === "  ---") isAboutFile = true;
+    if (isAboutFile) {
+      if (line === "  ...") isAboutFile = false;
+      else if (!options.verbose && /^ {2}(expired|signal): (?!null)/.test(line)) console.log(`     ${line}`);
+      continue;
+    }
     const top = /^(not )?ok \d+ - (.*?)(?: # time=(.*))?$/.exec(line);
     if (!top) {
       held.push(line);
       continue;
     }
+    unheard.delete(top[2]);
     if (!options.verbose) {
       const seconds = top[3]
         ? ` (${(Number.parseFloat(top[3]) / (top[3].endsWith("ms") ? 1000 : 1)).toFixed(1)} s)`
         : "";
       console.log(`${top[1] ? "FAILED" : "ok    "} ${top[2]}${seconds}`);
       for (const text of failures(held)) console.log(text);
+      for (const row of tables(held)) console.log(row);
     }
     held = [];
   }
   const code = await ended;
+  for (const file of unheard) console.log(`FAILED ${file}: it has not come to an end`);
   if (counts === undefined) {
     console.log(held.join("\n"));
     return { passed: 0, failed: 1 };
   }
-  if (code !== 0 && counts.failed === 0) counts.failed = 1;
+  if (counts.failed === 0 && (code !== 0 || unheard.size > 0)) counts.failed = Math.max(1, unheard.size);
   return counts;
 }
 
@@ -200,6 +212,11 @@ function failures(lines) {
     else if (/^\s*(ok \d|# Subtest|\d+\.\.\d+)/.test(line)) diagnostics = false;
     return diagnostics;
   });
+}
+
+/** Of a file's TAP: comments that are rows of a table, `| … |`. What a test has measured is printed also when it has passed. */
+function tables(lines) {
+  return lines.flatMap((line) => /^\s*# (\|.*)/.exec(line)?.[1] ?? []);
 }
 
 /** TypeScript is checked and compiled each time (a second when nothing changed); the rest only when it is missing. */

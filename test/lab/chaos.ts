@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import type { Counters } from "@weft/control";
 import type { Test } from "tap";
+import { rowsOf } from "../models/table.js";
 import { until } from "./job.js";
 import { type ContainerRow, containers, type PathRow } from "./mesh.js";
 import { ownShare, ownSleep } from "./own-time.js";
@@ -294,10 +295,14 @@ export class Chaos {
 
   /** The worst recovery of each kind of fault. */
   table(): string[] {
-    return [...this.#worst].map(
-      ([kind, { count, ms, what }]) =>
-        `${kind.padEnd(12)} ${`${count}`.padStart(3)} times, worst ${ms.toFixed(0).padStart(5)} ms of ${LIMITS[kind]} (${what})`,
-    );
+    const rows = [...this.#worst].map(([kind, { count, ms, what }]) => [
+      kind,
+      count,
+      ms.toFixed(0),
+      LIMITS[kind],
+      what,
+    ]);
+    return rowsOf(["what happens", "times", "worst, ms", "limit, ms", "where it took longest"], rows);
   }
 
   #weft(host: number): Weft {
