@@ -17,8 +17,8 @@ export interface Keys {
   readonly public: Buffer;
 }
 
-export function newKeys(curve: keyof typeof HEADS): Keys {
-  const raw = randomBytes(32);
+/** @param raw 32 octets: the seed of an Ed25519 key, or the scalar of an X25519 one */
+export function newKeys(curve: keyof typeof HEADS, raw: Buffer = randomBytes(32)): Keys {
   const key = createPrivateKey({ key: Buffer.concat([HEADS[curve], raw]), format: "der", type: "pkcs8" });
   const spki = createPublicKey(key).export({ format: "der", type: "spki" });
   return { key, private: raw, public: spki.subarray(-32) };

@@ -16,6 +16,7 @@ import {
   signedOctets,
 } from "../../packages/control/src/mesh/record.js";
 import type { Kind, NodeValue, Values } from "../../packages/control/src/mesh/records.js";
+import type { ByType } from "../../packages/control/src/mesh/stats.js";
 import type { MeshLog, MeshSurroundings } from "../../packages/control/src/mesh/surroundings.js";
 import type { NodeId } from "../../packages/control/src/mesh/types.js";
 import { newKeys } from "../models/keys.js";
@@ -119,8 +120,9 @@ export interface Identity {
 }
 const PUBLIC_DER = Buffer.from("302a300506032b6570032100", "hex");
 
-export function newIdentity(): Identity {
-  const { key, public: octets } = newKeys("ed25519");
+/** @param seed 32 octets; random ones if absent */
+export function newIdentity(seed?: Buffer): Identity {
+  const { key, public: octets } = newKeys("ed25519", seed);
   return { id: octets.toString("base64url"), key };
 }
 
@@ -228,6 +230,8 @@ class End implements Channel {
   }
 }
 
+const octetsOf = (traffic: ByType): number => Object.values(traffic).reduce((sum, { octets }) => sum + octets, 0);
+
 const SILENT: MeshLog = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 export class SimNode implements Transport {
@@ -245,6 +249,8 @@ export class SimNode implements Transport {
   #listener: (channel: Channel) => void = () => {};
   /** Timers of an earlier run do not call back. */
   #run = 0;
+  /** Octets of records that went over before there was a control link. */
+  #handed = { sent: 0, received: 0 };
 
   constructor(world: MeshWorld, identity: Identity, name: string, journal: MemoryJournal) {
     this.#world = world;
@@ -282,6 +288,7 @@ export class SimNode implements Transport {
       surroundings,
       seeds: () => this.seeds,
     });
+    this.#handed = { sent: 0, received: 0 };
     this.alive.clear();
     this.mesh.records.on((event) => {
       if (event.type === "alive") this.alive[event.isAlive ? "add" : "delete"](event.node);
@@ -311,9 +318,18 @@ export class SimNode implements Transport {
     this.ends.clear();
   }
 
-  /** Octets sent in messages since the start, without what TCP and TLS add. */
+  /** Octets sent in messages since the start, without what TCP and TLS add; the records of a join among them. */
   get sent(): number {
-    return Object.values(this.mesh.stats.sent).reduce((sum, { octets }) => sum + octets, 0);
+    return this.#handed.sent + octetsOf(this.mesh.stats.sent);
+  }
+  get received(): number {
+    return this.#handed.received + octetsOf(this.mesh.stats.received);
+  }
+  /** Records as the join protocol brings them from one node to another. */
+  hand(records: Buffer, to: SimNode): Buffer {
+    this.#handed.sent += records.length;
+    to.#handed.received += records.length;
+    return records;
   }
 
   onChannel(listener: (channel: Channel) => void): void {
@@ -403,7 +419,7 @@ export class MeshWorld {
   /** Nodes that know each other, all admitted by the first; not linked yet, or on a ring with two chords each. */
   begin(count: number, options: { readonly keepsJournals?: boolean; readonly isLinked?: boolean } = {}): SimNode[] {
     const { keepsJournals = true, isLinked = false } = options;
-    const identities = Array.from({ length: count }, newIdentity);
+    const identities = Array.from({ length: count }, () => this.#identity());
     const founder = identities[0] as Identity;
     const records = identities.map((identity, i) => signedRecord<"node">(identity, "node", 1, nodeValue(`n${i}`)));
     const admissions = identities
@@ -421,6 +437,11 @@ export class MeshWorld {
     for (const [from, others] of graph)
       for (const to of others) if (from < to) this.nodes.get(from)?.connect(this.nodes.get(to) as SimNode);
     return nodes;
+  }
+
+  /** Of the same world the same ones: who is next to whom on the ring depends on it. */
+  #identity(): Identity {
+    return newIdentity(Buffer.from(Array.from({ length: 32 }, () => Math.floor(this.random() * 256))));
   }
 
   #graph(ids: readonly NodeId[]): Map<NodeId, Set<NodeId>> {
@@ -447,11 +468,11 @@ export class MeshWorld {
 
   /** A new node joins through `by`, as the join protocol does it. */
   join(by: SimNode, name: string): SimNode {
-    const node = this.#add(newIdentity(), name, [], true);
+    const node = this.#add(this.#identity(), name, [], true);
     node.start();
     node.mesh.records.put("node", "", nodeValue(name));
-    by.mesh.admit(node.id, name, node.mesh.introduction());
-    node.mesh.load(by.mesh.allRecords());
+    by.mesh.admit(node.id, name, node.hand(node.mesh.introduction(), by));
+    node.mesh.load(by.hand(by.mesh.allRecords(), node));
     node.mesh.connect(by.id);
     return node;
   }
