@@ -6,8 +6,8 @@
  * the packet where it lies. Nothing here is read from the underlay, so nobody can forge a path's MTU.
  */
 import {
-  COUNT_MADE_EGRESS, COUNT_TOO_BIG_ANSWERS, DROP_PATH_MTU, HEADERS_MAX, HEADER_AREA, KIND_PORT, L3_FRAGMENT, L3_L4, PLANE_EGRESS, PORT_UP, RxDesc,
-  TICK_SHIFT, TOO_BIG_PER_TICK, Worker,
+  COUNT_MADE_EGRESS, COUNT_TOO_BIG_ANSWERS, DROP_PATH_MTU, HEADERS_MAX, HEADER_AREA, KIND_PORT, L3_L4, PLANE_EGRESS, PORT_UP, RxDesc, TICK_SHIFT,
+  TOO_BIG_PER_TICK, Worker,
 } from "../abi.gen";
 import { indexOf, kindOf, port, portLive } from "../table/config";
 import { setBe16 } from "../wire/bytes";
@@ -22,6 +22,7 @@ import * as virtio from "../wire/virtio";
 import * as deliver from "./deliver";
 import * as seal from "./seal";
 import { add, dropMany } from "./verdict";
+import * as vnet from "./vnet";
 
 /** Shortest piece of payload that a super-frame is cut to. */
 const PIECE_MIN: u32 = 64;
@@ -106,8 +107,9 @@ function answer(w: Worker, d: RxDesc, room: u32): void {
  */
 function halved(d: RxDesc, most: u32): bool {
   if (d.ipVersion != 6 || most >= <u32>d.l3Off + ipv6.MTU_MIN || packetLen(d) > ipv6.MTU_MIN) return false;
-  if (<u32>d.ipProto != tcp.PROTO || (d.l3Flags & <u8>L3_L4) == 0 || (d.l3Flags & <u8>L3_FRAGMENT) != 0) return false;
-  if ((<u32>d.vnetFlags & virtio.NEEDS_CSUM) == 0) return false;
+  if (<u32>d.ipProto != tcp.PROTO || (<u32>d.vnetFlags & virtio.NEEDS_CSUM) == 0 || !vnet.isTransportChecksum(d)) return false;
+  // Nothing may lie behind the packet, see segment.ts.
+  if (d.l3Off + packetLen(d) != d.frameLen) return false;
   const head = <u32>d.l4Off + tcp.headerLen(<usize>d.frame + d.l4Off);
   if (head + PIECE_MIN > most) return false;
   d.gsoType = <u8>virtio.GSO_TCPV6;
