@@ -332,7 +332,9 @@ t.test("how hosts, prefixes and names are written", async (t) => {
   t.notOk(isSameHost("seed.example:6783", "seed.example:7000"));
   t.same(splitHost("seed.example:7000"), { host: "seed.example", port: 7000 });
   t.same(splitHost("[2001:db8::1]:7000"), { host: "2001:db8::1", port: 7000 });
-  for (const right of ["a", "a.b-c", "a.", "10.0.0.1", "::1", "[::1]:1", "xn--bcher-kva.example:1", "1a"])
+  t.same(splitHost("[2001:db8::1]"), { host: "2001:db8::1", port: undefined }, "as `weft token` prints it");
+  t.ok(isSameHost("[2001:db8::1]:6783", "[2001:db8::1]"));
+  for (const right of ["a", "a.b-c", "a.", "10.0.0.1", "::1", "[::1]", "[::1]:1", "xn--bcher-kva.example:1", "1a"])
     t.ok(isHost(right), right);
   for (const wrong of [
     "",

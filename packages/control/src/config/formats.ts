@@ -50,8 +50,13 @@ export function isFamilyTwice(prefixes: readonly unknown[]): boolean {
   return families.length === 2 && families[0] !== 0 && families[0] === families[1];
 }
 
-/** `HOST`, `HOST:PORT`, `ADDR`, `ADDR:PORT` or `[ADDR]:PORT`, where HOST is a name; undefined when it is none of them. */
+/**
+ * `HOST`, `HOST:PORT`, `ADDR`, `ADDR:PORT`, `[ADDR]` or `[ADDR]:PORT`, where HOST is a name; undefined when it is none of them.
+ * `weft token` prints `[ADDR]` for a member that has IPv6 alone.
+ */
 export function splitHost(text: string): { host: string; port: number | undefined } | undefined {
+  const inBrackets = /^\[(.+)\]$/.exec(text)?.[1] ?? "";
+  if (isIPv6(inBrackets) && isAddress(inBrackets)) return { host: inBrackets, port: undefined };
   const endpoint = splitEndpoint(text);
   if (endpoint) return endpoint.port === 0 ? undefined : { host: endpoint.address, port: endpoint.port };
   const parts = /^([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.?)(?::(\d{1,5}))?$/.exec(text);
