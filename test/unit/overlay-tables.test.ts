@@ -13,9 +13,10 @@ import { GossipDouble, idOf, type NodeDouble } from "../models/gossip.js";
 const tunnelAddress = (node: string): string => `fd00::${Number(node.slice(0, 3)) + 1}`;
 const keyOf = (i: number): string => `${String(i).padStart(43, "k")}=`;
 
-function sayNode(node: NodeDouble, i: number, endpoint = `192.0.2.${i + 1}:51820`): void {
+function sayNode(node: NodeDouble, i: number, ...said: string[]): void {
+  const endpoints = said.length > 0 ? said : [`192.0.2.${i + 1}:51820`];
   node.put("node", "", {
-    ...{ name: `host${i}`, wireguard: keyOf(i), control: [], endpoints: [endpoint], underlayMtu: 1500 },
+    ...{ name: `host${i}`, wireguard: keyOf(i), control: [], endpoints, underlayMtu: 1500 },
     ...{ version: "1", capabilities: [], startedAt: 1 },
   });
 }
@@ -55,6 +56,8 @@ function rig(count: number, { networksMax = 256, ...max }: Partial<typeof MAX> =
   const reconciler = new Reconciler({
     ...{ records, networks, dataplane, tunnelAddress, mtu: () => 1310, ...MAX, ...max },
     networksMax: () => networksMax,
+    // An underlay with IPv4 alone.
+    writable: (endpoints) => endpoints.filter((one) => !one.startsWith("[")),
     now: () => world.now,
     after: (ms, run) => world.after(ms, run),
     warn: (sentence) => warnings.push(sentence),
@@ -130,6 +133,22 @@ t.test("peers, networks, routes and bindings come and go with the records", asyn
   t.equal(reconciler.info().runs, runs + 1);
   t.same(warnings, []);
   await reconciler.close();
+});
+
+t.test("a peer has the first endpoint that this host can write to, or none", async (t) => {
+  const { world, dataplane, warnings } = rig(3);
+  sayNode(world.get(1), 1, "[2001:db8::2]:51820", "192.0.2.2:51820");
+  sayNode(world.get(2), 2, "[2001:db8::3]:51820");
+  await world.run(1000);
+  const endpoints = [...dataplane.peers.values()].map(({ publicKey, endpoint }) => [publicKey, endpoint]);
+  t.same(
+    new Map(endpoints as [string, string][]),
+    new Map([
+      [keyOf(1), "192.0.2.2:51820"],
+      [keyOf(2), undefined],
+    ]),
+  );
+  t.same(warnings, []);
 });
 
 t.test("whoever names the key of another node does not take its place", async (t) => {

@@ -17,6 +17,7 @@ import type { NodeId, Records } from "../mesh/types.js";
 import type { MeshProblem } from "../mesh-answers.js";
 import { DEFAULT_NETWORK, type Network, Networks } from "../overlay/networks.js";
 import { Reconciler } from "../overlay/reconciler.js";
+import { writable } from "../paths/endpoints.js";
 import { meshMtu } from "../paths/mtu.js";
 import { Paths } from "../paths/paths.js";
 import type { Router } from "../router/router.js";
@@ -131,6 +132,7 @@ export class Fabric {
       networks: this.networks,
       dataplane,
       tunnelAddress: (node) => membership.tunnelAddressOf(node),
+      writable: (endpoints) => writable(endpoints, dataplane.info.underlay),
       mtu: () => this.mtu,
       routesMax: options.routesMax,
       bindingsMax: options.routesMax,

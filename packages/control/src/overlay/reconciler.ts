@@ -21,6 +21,8 @@ export interface ReconcilerOptions {
     "changePeers" | "setNetwork" | "removeNetwork" | "routes" | "bindings" | "ports"
   >;
   readonly tunnelAddress: (node: NodeId) => string;
+  /** Of a peer's endpoints, those that the underlay of this host can write to. */
+  readonly writable: (endpoints: readonly string[]) => readonly string[];
   /** MTU of networks whose record leaves it open. */
   readonly mtu: () => number | "auto";
   /** As the data plane has it (`routesMax`); bindings are bounded alike. */
@@ -159,7 +161,8 @@ export class Reconciler {
       }
     };
     await attempt("records", async () => {
-      const peers = peersOf(this.#options.records, this.#options.tunnelAddress, this.#peers);
+      const { records, tunnelAddress, writable } = this.#options;
+      const peers = peersOf(records, tunnelAddress, this.#peers, writable);
       await this.#setPeers(peers, attempt);
       const { tables, counts, clashes } = this.#tables(peers);
       this.#counts = counts;

@@ -66,11 +66,13 @@ type Container = Entry<"container"> & { readonly value: ContainerValue };
  * All other members that have said who they are, with the peer that each should be. One key belongs to one node: whoever has it, so that
  * nobody is cut off by another one that names its key; before there are peers, the lowest.
  * @param before peers as they are
+ * @param writable those of a peer's endpoints that this host can write to. Without one it is reached over relays, or writes first.
  */
 export function peersOf(
   records: Records,
   tunnelAddress: (node: NodeId) => string,
-  before: ReadonlyMap<NodeId, PeerSpec> = new Map(),
+  before: ReadonlyMap<NodeId, PeerSpec>,
+  writable: (endpoints: readonly string[]) => readonly string[],
 ): Map<NodeId, PeerSpec> {
   const peers = new Map<NodeId, PeerSpec>();
   const keys = new Set([records.get(records.self, "node")?.wireguard]);
@@ -79,7 +81,7 @@ export function peersOf(
   for (const { id, node } of inOrder) {
     if (id === records.self || !node || keys.has(node.wireguard)) continue;
     keys.add(node.wireguard);
-    const endpoint = node.endpoints[0];
+    const [endpoint] = writable(node.endpoints);
     const allowedIps = [`${tunnelAddress(id)}/128`];
     peers.set(id, { publicKey: node.wireguard, allowedIps, ...(endpoint === undefined ? {} : { endpoint }) });
   }

@@ -33,6 +33,14 @@ export function parseEndpoint(text: string): ParsedEndpoint | undefined {
   return address === "::" || address.startsWith("ff") ? undefined : { address, port, family: 6 };
 }
 
+/** Those of a peer's endpoints that are addresses of a family that this host's underlay has: it cannot write to others. */
+export function writable(endpoints: readonly string[], underlay: readonly { readonly family: 4 | 6 }[]): string[] {
+  return endpoints.filter((text) => {
+    const parsed = parseEndpoint(text);
+    return parsed !== undefined && underlay.some(({ family }) => family === parsed.family);
+  });
+}
+
 /** The same text for the same endpoint; undefined: none. */
 export function endpointKey(text: string): string | undefined {
   const parsed = parseEndpoint(text);

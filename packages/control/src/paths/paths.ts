@@ -10,7 +10,7 @@ import type { LinksValue } from "../mesh/records.js";
 import type { MeshEvent, NodeId, Records } from "../mesh/types.js";
 import type { Around } from "./around.js";
 import { decodeEcho } from "./echo.js";
-import { Outside } from "./endpoints.js";
+import { Outside, writable } from "./endpoints.js";
 import { DataLinks } from "./links.js";
 import { NextHops, type OwnLink } from "./next-hops.js";
 import { PeerPaths } from "./peer-paths.js";
@@ -257,7 +257,8 @@ export class Paths implements Around {
         this.#peers.set(id, peer);
         this.#byKey.set(node.wireguard, peer);
       }
-      peer.describe(node);
+      const endpoints = writable(node.endpoints, this.#options.dataplane.info.underlay);
+      peer.describe({ endpoints, underlayMtu: node.underlayMtu });
     }
   }
   #forget(peer: PeerPaths): void {
