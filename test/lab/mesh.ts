@@ -88,6 +88,17 @@ export async function allReach(stations: readonly Station[], withinMs: number): 
   return performance.now() - start;
 }
 
+/** How a member reaches another one, by its name. */
+export async function pathTo(weft: Weft, name: string): Promise<PathRow | undefined> {
+  return ((await weft.get("/v1/paths")) as PathRow[]).find((row) => row.name === name);
+}
+
+/** Datagrams that a member has handed on for others. */
+export async function relayed(weft: Weft): Promise<number> {
+  const { other } = (await weft.get("/v1/counters")) as { other: { name: string; count: number }[] };
+  return other.find(({ name }) => name === "relayed_packets")?.count ?? 0;
+}
+
 /** What `weft status containers --json` prints, as it is. */
 export async function containers(weft: Weft): Promise<string> {
   return JSON.stringify(await weft.get("/v1/containers"));

@@ -2,14 +2,11 @@
 import t from "tap";
 import { until } from "../lab/job.js";
 import { Lab } from "../lab/lab.js";
-import { allReach, meshOf, type PathRow, type Station, station } from "../lab/mesh.js";
+import { allReach, meshOf, pathTo, relayed, type Station, station } from "../lab/mesh.js";
 import { ownShare } from "../lab/own-time.js";
 import { Shaper } from "../lab/shaper.js";
 import { stream, transfer } from "../lab/traffic.js";
 import type { Weft } from "../lab/weft.js";
-
-const pathTo = async (weft: Weft, name: string): Promise<PathRow | undefined> =>
-  ((await weft.get("/v1/paths")) as PathRow[]).find((row) => row.name === name);
 
 t.test("over a relay and back", { timeout: 240_000 }, async (t) => {
   const lab = await Lab.open(t);
@@ -74,9 +71,3 @@ t.test("over a relay and back", { timeout: 240_000 }, async (t) => {
     await until("direct again", async () => (await pathTo(right, left.host.label))?.mode === "direct", 20_000);
   });
 });
-
-/** Datagrams that a host has handed on for others. */
-async function relayed(weft: Weft): Promise<number> {
-  const { other } = (await weft.get("/v1/counters")) as { other: { name: string; count: number }[] };
-  return other.find(({ name }) => name === "relayed_packets")?.count ?? 0;
-}
