@@ -2,7 +2,8 @@
  * One TCP transfer, as a program of its own so that it can run inside a namespace.
  *
  *   tcp.mjs receive ADDR PORT              prints `listening`, then one JSON line {bytes, sha256, seconds, gapMs}
- *   tcp.mjs send ADDR PORT BYTES [RATE]    the same line (gapMs 0) at its end; RATE limits to octets per second
+ *   tcp.mjs send ADDR PORT BYTES [RATE [TEXT]]  the same line (gapMs 0) at its end; RATE limits to octets per second, and TEXT
+ *                                          stands in every kilooctet of what is sent
  *
  * The octets are a pseudo-random megabyte over and over, each time with its number in front, so that a lost, doubled
  * or exchanged part changes the hash.
@@ -12,7 +13,7 @@ import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const BLOCK = 1 << 20;
-const [mode, host, port, bytesWanted, rate] = process.argv.slice(2);
+const [mode, host, port, bytesWanted, rate, text] = process.argv.slice(2);
 const hash = createHash("sha256");
 let bytes = 0;
 let started = 0n;
@@ -46,6 +47,7 @@ if (mode === "receive") {
   const total = Number(bytesWanted);
   const perSecond = Number(rate ?? 0);
   const block = randomBytes(BLOCK);
+  for (let at = 0; text !== undefined && at < BLOCK; at += 1024) block.write(text, at + 512, "latin1");
   const socket = connect(Number(port), host);
   await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
   started = process.hrtime.bigint();

@@ -35,19 +35,24 @@ export class Stream {
   }
 }
 
-/** Starts to send `bytes` octets from one namespace to an address of another; `rate` limits to octets per second. */
+/**
+ * Starts to send `bytes` octets from one namespace to an address of another; `rate` limits to octets per second, and `text`, of at most
+ * 512 octets, stands in every kilooctet.
+ */
 export async function stream(
   from: Namespace,
   to: Namespace,
   address: string,
   bytes: number,
   rate?: number,
+  text?: string,
 ): Promise<Stream> {
   const port = `${nextPort++}`;
   const receiver = to.start([process.execPath, script("tcp.mjs"), "receive", address, port]);
   await receiver.line(/listening/);
   const words = [process.execPath, script("tcp.mjs"), "send", address, port, `${bytes}`];
-  return new Stream(from.start(rate === undefined ? words : [...words, `${rate}`]), receiver);
+  const more = [rate, text].filter((word) => word !== undefined).map(String);
+  return new Stream(from.start([...words, ...more]), receiver);
 }
 
 /** A whole transfer. */
