@@ -47,6 +47,7 @@ function hostsOf(count: number) {
           dataplane: new DataplaneTablesDouble(),
           tunnelAddress: (id) => `fd00::${Number(id.slice(0, 3)) + 1}`,
         },
+        ...{ writable: (endpoints: readonly string[]) => endpoints },
         ...{ mtu: () => 1310, routesMax: 3, bindingsMax: 100, networksMax: () => 256, now: () => world.now, after },
         warn: () => undefined,
       });
