@@ -11,6 +11,8 @@ import type { Namespace, Outcome } from "./namespace.js";
 export const WEFT = fileURLToPath(new URL("../../packages/control/bin/weft.js", import.meta.url));
 
 export interface UpOptions {
+  /** `init` is `up` in the form that a container's command line uses; default `up`. */
+  readonly command?: "up" | "init";
   /** Default: the host's IPv4 address. */
   readonly underlay?: readonly string[];
   readonly vteps?: readonly string[];
@@ -76,10 +78,18 @@ export class Weft {
     return new Weft(lab, host, options);
   }
 
-  /** The command line of `weft up`, without `weft`. */
+  /** The command line of `weft up` or `weft init`, without `weft`. */
   get words(): string[] {
     const options = this.#options;
-    const words = ["up", "--socket", this.socket, "--state-dir", this.stateDir, "--log-format", "json"];
+    const words = [
+      options.command ?? "up",
+      "--socket",
+      this.socket,
+      "--state-dir",
+      this.stateDir,
+      "--log-format",
+      "json",
+    ];
     if (options.config !== undefined) {
       const file = this.#lab.file(`${options.label ?? this.host.name}.yaml`);
       writeFileSync(file, JSON.stringify(options.config, undefined, 2)); // JSON is YAML
