@@ -58,6 +58,10 @@ t.test("removed while they run", { timeout: 240_000 }, async (t) => {
     const free = [...Array(range.count).keys()].slice(2).map((i) => number(range.first) + i);
     const wanted = free.filter((last) => last !== number(c3.v4));
     const removedMs = performance.now();
+    await other.ok(["rmpeer", "h3", "--force"]);
+    await until("its heir is known", async () =>
+      (await ranges(heir)).some((one) => isIn(one, c3.v4) && one.name === heirName && one.state === "removed"),
+    );
     const asked = [heir, other].map(async (weft, i) => {
       const ips = [`10.50.0.${wanted[i]}/27`, `fd50::${wanted[i]?.toString(16)}/64`];
       const added = await station(
@@ -68,10 +72,6 @@ t.test("removed while they run", { timeout: 240_000 }, async (t) => {
       );
       return { ...added, ms: Math.round(performance.now() - removedMs) };
     });
-    await other.ok(["rmpeer", "h3", "--force"]);
-    await until("its heir is known", async () =>
-      (await ranges(heir)).some((one) => isIn(one, c3.v4) && one.name === heirName && one.state === "removed"),
-    );
     const given = await Promise.all(asked);
     for (const { v4, ms } of given) t.ok(ms >= SETTLE_MS, `${v4} is given after ${ms} ms`);
     const owners = (await ranges(other)).filter((one) => isIn(range, one.first));
