@@ -49,9 +49,12 @@ export async function station(lab: Lab, weft: Weft, label: string, more: readonl
   return stationOf(container, weft, JSON.parse(await weft.ok(words)) as Given);
 }
 
-/** The same through the API: where the time that it takes is measured, loading the command ten times would be most of it. */
-export async function quickStation(lab: Lab, weft: Weft, label: string, body: object = {}): Promise<Station> {
-  const container = await lab.container(label);
+/**
+ * The same of a container that is there, through the API: where the time that it takes is measured, loading the command ten times would be
+ * most of it.
+ */
+export async function quickStation(container: Namespace, weft: Weft, body: object = {}): Promise<Station> {
+  const { label } = container;
   const wanted = { netns: container.path, id: label, name: label, ...body };
   return stationOf(container, weft, (await weft.post("/v1/ports", wanted)) as Given);
 }

@@ -22,13 +22,16 @@ import type { Weft } from "../lab/weft.js";
 t.test("five hosts, one network", { timeout: 360_000 }, async (t) => {
   const lab = await Lab.open(t);
   const hosts = await lab.hosts("h1", "h2", "h3", "h4", "h5");
+  const places = await Promise.all(
+    hosts.map(async (_, i) => [await lab.container(`c${i + 1}`), await lab.container(`web${i + 1}`)] as const),
+  );
   const wefts = await meshOf(lab, hosts);
   const startedMs = Math.max(...wefts.map(({ job }) => job.startedMs));
   const stations: Station[] = await Promise.all(
-    wefts.flatMap((weft, i) => [
-      quickStation(lab, weft, `c${i + 1}`),
-      quickStation(lab, weft, `web${i + 1}`, { dnsNames: ["web"] }),
-    ]),
+    wefts.flatMap((weft, i) => {
+      const [c, web] = places[i] as (typeof places)[0];
+      return [quickStation(c, weft), quickStation(web, weft, { dnsNames: ["web"] })];
+    }),
   );
   await allReach(stations, 10_000 - (ownMs() - startedMs));
   t.comment(`${Math.round(ownMs() - startedMs)} ms`);
