@@ -1,7 +1,7 @@
 /**
- * A mesh on an underlay that has IPv6 alone: the others join with what `weft token` prints, one with the token in a file, and go on over a relay while a path is cut.
- * Then a host with both families, and one with IPv4 alone, which
- * joins by `weft init`.
+ * A mesh on an underlay that has IPv6 alone: the others join with what `weft token` prints, one with the token in a file, and go on over a
+ * relay while a path is cut. Then a host with both families, one with IPv4 alone, which joins by `weft init`, and one with IPv6 alone: the
+ * last two have no address in common.
  */
 import { writeFileSync } from "node:fs";
 import t from "tap";
@@ -62,10 +62,11 @@ t.test("IPv6 alone", { timeout: 240_000 }, async (t) => {
   await allReach([a, b], 5000);
 });
 
-t.test("a host with both families, and one with IPv4 alone", { timeout: 120_000 }, async (t) => {
+t.test("a host with both families, one with IPv4 and one with IPv6 alone", { timeout: 180_000 }, async (t) => {
   const lab = await Lab.open(t);
-  const [h1, h2] = await lab.hosts("both", "four");
+  const [h1, h2, h3] = await lab.hosts("both", "four", "six");
   await h2.run("ip -6 addr flush dev under0");
+  await h3.run("ip -4 addr flush dev under0");
   // What the first one says first is of a family that the other has not.
   const both = await Weft.up(lab, h1, { mesh: true, underlay: [h1.v6, h1.v4], more: ["--name", "both"] });
   const { token } = await printed(both);
@@ -87,4 +88,20 @@ t.test("a host with both families, and one with IPv4 alone", { timeout: 120_000 
   t.match(await printed(four), { join: [advertised], token }, "and so is the next host");
   const wrong = await h2.attempt([process.execPath, WEFT, "init", "--advertise-address", `${advertised}/33`]);
   t.match(wrong, { code: 2, stderr: /Allowed: an address of this host, as 192\.0\.2\.1 or 192\.0\.2\.1\/24/ });
+
+  // Two that have no family in common, and the first one between them.
+  const six = await Weft.up(lab, h3, {
+    mesh: true,
+    underlay: [h3.v6],
+    join: [`[${h1.v6}]`],
+    token,
+    more: ["--name", "six"],
+  });
+  const c = await station(lab, six, "c");
+  await allReach([a, b, c], 30_000);
+  t.match(await six.ok(["status", "peers"]), /four +via both /);
+  t.match(await four.ok(["status", "peers"]), /six +via both /);
+  const running = await stream(b.container, c.container, c.v4, 4e6, 8e6);
+  const { sent, received } = await running.finish();
+  t.equal(received.sha256, sent.sha256, "and TCP");
 });

@@ -89,6 +89,10 @@ export class TunnelMesh {
     return Math.max(MTU_MIN, toRelay - RELAY_OVERHEAD);
   }
 
+  isRelayed(index: number): boolean {
+    return this.#ways.get(index)?.via !== undefined;
+  }
+
   /** The peer is there, or has another endpoint or address: its way goes into the tables. */
   write(index: number): void {
     const { core, peer } = this.#options;

@@ -92,6 +92,7 @@ export class Tunnel {
       wallMs: () => Date.now(),
       random: (octets) => randomBytes(octets),
       send: (datagram, to, peer) => (this.mesh ? this.mesh.send(datagram, to, peer) : this.#send(datagram, to)),
+      isRelayed: (peer) => this.mesh?.isRelayed(peer) ?? false,
       live: (peer) => readPeerTimes(core.memory, peer),
       setEndpoint: (peer, endpoint) => this.#setEndpoint(peer, endpoint),
       setCookieSecret: (secret) => {
@@ -316,7 +317,8 @@ export class Tunnel {
       if (left === 0) return;
       this.#starting.delete(peer);
       // Gone meanwhile, or at it already, or nobody knows where it is.
-      if (sessions.get(peer) !== "none" || this.#byIndex.get(peer)?.endpoint === undefined) continue;
+      const isKnown = this.#byIndex.get(peer)?.endpoint !== undefined || this.mesh?.isRelayed(peer);
+      if (sessions.get(peer) !== "none" || !isKnown) continue;
       this.#engine.noSession(peer);
       left--;
     }

@@ -62,6 +62,10 @@ export class Candidates {
   get current(): string | null {
     return this.#current;
   }
+  /** It has no address that we could write to: none of our underlay's families, or it has said none and was not seen. */
+  get isEmpty(): boolean {
+    return this.#list.length === 0;
+  }
 
   /** What the peer's record says. @returns whether that is another list */
   announce(endpoints: readonly string[]): boolean {

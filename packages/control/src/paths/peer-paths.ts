@@ -120,7 +120,7 @@ export class PeerPaths {
       this.#isRelaysTurn = true;
     }
     // A handshake goes the way that data went. Whoever is used again after a pause is tried directly first.
-    if (session === "none") this.#use(null, nowMs);
+    if (session === "none" && !this.candidates.isEmpty) this.#use(null, nowMs);
     if (before !== "established") return;
     this.direct.begin(nowMs);
     this.#around.linkChanged();
@@ -130,9 +130,7 @@ export class PeerPaths {
     this.sessionIs(activity.session, nowMs);
     this.#pace.sent(activity.sentAgoMs, nowMs);
     if (this.#session !== "established") {
-      this.via?.needed(nowMs);
-      if (this.#session === "handshake") this.#attempt(nowMs);
-      else if (this.#pace.isNeeded(nowMs, ATTEMPT_MS)) this.open(nowMs);
+      this.#begin(nowMs);
       return;
     }
     if (this.#pace.turn(nowMs)) this.#paced(nowMs);
@@ -283,7 +281,19 @@ export class PeerPaths {
     this.#relayed.expect(nowMs);
   }
 
-  /** Without a session: other endpoints, and relays, one per second. */
+  /** There is no session yet. */
+  #begin(nowMs: number): void {
+    if (this.#session === "handshake") {
+      this.via?.needed(nowMs);
+      this.#attempt(nowMs);
+      return;
+    }
+    // Without an address there is nothing to begin with until a relay is set.
+    if (this.candidates.isEmpty) this.#use(this.#nextRelay(nowMs), nowMs);
+    if (this.#pace.isNeeded(nowMs, ATTEMPT_MS)) this.open(nowMs);
+  }
+
+  /** A handshake is under way: other endpoints, and relays, one per second. */
   #attempt(nowMs: number): void {
     if (nowMs - this.#attemptAtMs < ATTEMPT_MS) return;
     this.#attemptAtMs = nowMs;
@@ -291,7 +301,7 @@ export class PeerPaths {
     if (was !== null) this.#relayed.exclude(nowMs);
     // In turns: what is directly reachable now must not wait for the last relay. Where none is known, it stays the relay's turn.
     const relay = this.#isRelaysTurn ? (this.#nextRelay(nowMs) ?? null) : null;
-    this.#isRelaysTurn = relay === null;
+    this.#isRelaysTurn = relay === null || this.candidates.isEmpty;
     const endpoint = this.candidates.next();
     if (endpoint !== null) this.#endpoint = endpoint;
     this.#use(relay, nowMs);

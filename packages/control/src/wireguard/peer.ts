@@ -72,6 +72,9 @@ interface Attempt {
   sent: Sent | undefined;
 }
 
+/** Of a peer that is written to over others alone. */
+const NOWHERE: Endpoint = { address: "::", port: 0 };
+
 export class Peer {
   readonly index: number;
   readonly #common: Common;
@@ -111,6 +114,12 @@ export class Peer {
     return { public: this.#public, preshared: this.#preshared };
   }
 
+  /** Where messages go that take the way of data; undefined: nowhere yet. */
+  get #to(): Endpoint | undefined {
+    const { surroundings } = this.#common;
+    return this.#endpoint ?? (surroundings.isRelayed?.(this.index) ? NOWHERE : undefined);
+  }
+
   /** Sessions go on; what is changed holds from the next handshake or message on. The public key stays. */
   change(config: PeerConfig): void {
     wipe(this.#preshared);
@@ -129,7 +138,7 @@ export class Peer {
 
   /** Starts a handshake. @returns false when one is under way, was a moment ago, or there is no address to write to */
   start(now: number): boolean {
-    if (this.#attempt || !this.#endpoint) return false;
+    if (this.#attempt || !this.#to) return false;
     if (now - this.#activity.handshakeSent < REKEY_TIMEOUT) return false;
     this.#attempt = { startedMs: now, retryMs: now, sent: undefined };
     this.#sendInitiation(this.#attempt, now);
@@ -138,7 +147,7 @@ export class Peer {
 
   /** There is something to send: as `start()`, and a peer without address is counted. */
   wanted(now: number): boolean {
-    if (!this.#endpoint) this.#common.tally.noEndpoint++;
+    if (!this.#to) this.#common.tally.noEndpoint++;
     return this.start(now);
   }
 
@@ -148,7 +157,8 @@ export class Peer {
     this.#sessions.shrinkTo(SLOTS_PER_PEER - 1);
     const slot = slots.reserve(this, this.index);
     // Without a slot it is tried again with every tick: one becomes free when no worker is at it any more.
-    if (!slot || !this.#endpoint) return;
+    const to = this.#to;
+    if (!slot || !to) return;
     const ephemeral = this.#makeEphemeral();
     const stamp = tai64n.next(surroundings.wallMs());
     const first = initiate(own, this.#remote, ephemeral, slot.local, stamp);
@@ -160,7 +170,7 @@ export class Peer {
     }
     attempt.sent = { ...slot, noise: first.pending };
     attempt.retryMs = now + REKEY_TIMEOUT + this.#jitter();
-    this.#sendHandshake(first.message, this.#endpoint, now, this.index);
+    this.#sendHandshake(first.message, to, now, this.index);
   }
 
   #sendHandshake(message: Buffer, to: Endpoint, now: number, peer?: number): void {
@@ -387,11 +397,12 @@ export class Peer {
   #sendKeepalive(now: number): void {
     const { surroundings, tally } = this.#common;
     const session = this.#usable(now);
-    if (!session || !this.#endpoint) return;
+    const to = this.#to;
+    if (!session || !to) return;
     const counter = surroundings.keys.takeCounter(session.slot);
     this.#activity.keepaliveWasSent(now);
     const message = sealMessage(session.send, session.remote, counter);
-    if (this.#send(message, this.#endpoint, this.index)) tally.keepalivesSent++;
+    if (this.#send(message, to, this.index)) tally.keepalivesSent++;
   }
 
   /** Seals a packet as workers do; undefined: there is no key. */

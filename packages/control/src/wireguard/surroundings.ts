@@ -63,6 +63,8 @@ export interface Surroundings {
    * @returns false when that failed: then it is as good as lost on the way
    */
   send(datagram: Buffer, to: Endpoint, peer?: number): boolean;
+  /** Whether data for a peer is handed to another one, so that it needs no endpoint of its own. Absent: never. */
+  isRelayed?(peer: number): boolean;
   /** What workers have seen of a peer, the latest over all of them. */
   live(peer: number): Live;
   /** Where data for a peer goes from now on. */
