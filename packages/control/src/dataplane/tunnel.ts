@@ -317,8 +317,7 @@ export class Tunnel {
       if (left === 0) return;
       this.#starting.delete(peer);
       // Gone meanwhile, or at it already, or nobody knows where it is.
-      const isKnown = this.#byIndex.get(peer)?.endpoint !== undefined || this.mesh?.isRelayed(peer);
-      if (sessions.get(peer) !== "none" || !isKnown) continue;
+      if (sessions.get(peer) !== "none" || this.#byIndex.get(peer)?.endpoint === undefined) continue;
       this.#engine.noSession(peer);
       left--;
     }

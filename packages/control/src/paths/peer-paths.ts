@@ -10,15 +10,12 @@ import type { Around } from "./around.js";
 import { type DirectChange, DirectPath } from "./direct.js";
 import { type Echo, encodeEcho, tagOf } from "./echo.js";
 import { Candidates, parseEndpoint } from "./endpoints.js";
-import { directMtu, floors, relayedMtu } from "./mtu.js";
-import { MtuSearch } from "./mtu-search.js";
+import type { MtuSearch } from "./mtu-search.js";
 import { nextEcho, Pace } from "./pace.js";
+import { PeerMtu } from "./peer-mtu.js";
 import { RelayedPath } from "./relay.js";
 import { ANSWER_MS, ATTEMPT_MS, FAST_MS, MISSES, SLOW_MS, SUSPECT_MS } from "./timing.js";
 import { modeOf, type PathInfo } from "./types.js";
-
-/** Least that is put in force, whatever a peer says. */
-const MTU_MIN = 576;
 
 export class PeerPaths {
   readonly node: NodeId;
@@ -28,11 +25,7 @@ export class PeerPaths {
   readonly candidates = new Candidates();
   readonly #around: Around;
   readonly #relayed = new RelayedPath<PeerPaths>();
-  #directMtu: MtuSearch;
-  #family: 4 | 6 = 4;
-  #peerUnderlayMtu = 65_535;
-  /** MTU that the peer has found in its direction; 0: none. */
-  #peerMtu = { direct: 0, relayed: 0 };
+  readonly #mtu: PeerMtu;
   #session: SessionState = "none";
   #isRelayed = false;
   #sinceMs: number;
@@ -62,15 +55,11 @@ export class PeerPaths {
     this.#around = around;
     this.#sinceMs = nowMs;
     this.direct = new DirectPath(nowMs);
-    this.#directMtu = new MtuSearch(this.#ceiling(), floors(this.#family, false));
+    this.#mtu = new PeerMtu((family) => around.underlayMtu(family));
   }
 
   get session(): SessionState {
     return this.#session;
-  }
-  /** Octets of the longest packet inside the session over the direct path. */
-  get directMtu(): number {
-    return Math.max(MTU_MIN, Math.min(this.#directMtu.mtu, this.#peerMtu.direct || Number.POSITIVE_INFINITY));
   }
   /** Data goes through there first; null: directly. */
   get via(): PeerPaths | null {
@@ -79,19 +68,15 @@ export class PeerPaths {
 
   /** What the peer says of itself. */
   describe({ endpoints, underlayMtu }: Pick<NodeValue, "endpoints" | "underlayMtu">): void {
-    this.#peerUnderlayMtu = underlayMtu;
+    this.#mtu.describe(underlayMtu);
     this.candidates.announce(endpoints);
     this.resize();
   }
   /** The underlay's MTU may have changed, or the family of the peer's address. */
   resize(): void {
-    const family = parseEndpoint(this.candidates.current ?? "")?.family ?? this.#family;
-    if (family !== this.#family) {
-      this.#family = family;
-      this.#directMtu = new MtuSearch(this.#ceiling(), floors(family, false));
-    } else this.#directMtu.setCeiling(this.#ceiling());
+    this.#mtu.resize(parseEndpoint(this.candidates.current ?? "")?.family);
     const { relay, mtu } = this.#relayed;
-    if (relay !== null) mtu?.setCeiling(this.#relayCeiling(relay));
+    if (relay !== null) mtu?.setCeiling(this.#mtu.ceilingOver(relay.#mtu));
   }
   /** Others are reached through it. */
   needed(nowMs: number): void {
@@ -178,10 +163,10 @@ export class PeerPaths {
         this.candidates.seen(endpoint);
         this.resize();
       }
-      this.#peerMtu.direct = echo.mtu;
+      this.#mtu.heard("direct", echo.mtu);
     } else {
       this.#incoming = { publicKey: via, atMs: nowMs };
-      this.#peerMtu.relayed = echo.mtu;
+      this.#mtu.heard("relayed", echo.mtu);
     }
     this.#reports(echo, isDirect, nowMs);
     const isNewest = echo.sentUs > this.#newestUs;
@@ -201,7 +186,7 @@ export class PeerPaths {
   spec(set: Pick<PathSpec, "via" | "mtu">): PathSpec | null {
     const endpoint = this.#endpoint;
     const via = this.via?.publicKey ?? null;
-    const mtu = this.#session === "established" ? this.#mtu() : null;
+    const mtu = this.#session === "established" ? this.#mtuNow : null;
     if (endpoint === null && via === set.via && mtu === set.mtu) return null;
     this.#endpoint = null;
     return { publicKey: this.publicKey, via, mtu, ...(endpoint !== null && { endpoint }) };
@@ -220,7 +205,7 @@ export class PeerPaths {
       direct: this.direct.state,
       rttUs: series.rttUs,
       loss: series.loss,
-      mtu: isOpen ? this.#mtu() : null,
+      mtu: isOpen ? this.#mtuNow : null,
       mtuConfirmed: isOpen && (this.#search?.isConfirmed ?? false),
       endpoint: this.candidates.current,
       candidates: this.candidates.list,
@@ -248,7 +233,7 @@ export class PeerPaths {
     this.#relayed.series.told(echo.relayedLoss);
     let hasChanged = false;
     if (echo.directFull !== null)
-      hasChanged = this.#directMtu.heard(echo.directFull.sequence, echo.directFull.bytes, nowMs);
+      hasChanged = this.#mtu.search.heard(echo.directFull.sequence, echo.directFull.bytes, nowMs);
     const { relay, series, mtu } = this.#relayed;
     if (relay !== null && echo.relayedBy === relay.tag) {
       series.report(echo.relayed, !isDirect, nowMs);
@@ -350,10 +335,7 @@ export class PeerPaths {
 
   #setRelay(relay: PeerPaths | null, nowMs: number): void {
     if (relay === this.#relayed.relay) return;
-    this.#relayed.set(relay, nowMs, () => {
-      const ceiling = this.#relayCeiling(relay as PeerPaths);
-      return new MtuSearch(ceiling, floors((relay as PeerPaths).#family, true));
-    });
+    this.#relayed.set(relay, nowMs, () => this.#mtu.searchOver((relay as PeerPaths).#mtu));
     this.#relayedAtMs = nowMs;
   }
   #use(relay: PeerPaths | null | undefined, nowMs: number): void {
@@ -370,7 +352,7 @@ export class PeerPaths {
     const interval = this.#pace.intervalMs(nowMs);
     if (nowMs >= this.#directAtMs) {
       if (this.direct.silenceMs(nowMs) > interval) this.#silent();
-      this.#echo(null, nowMs, { answer: this.#pace.isWaking || this.#directMtu.isWaiting });
+      this.#echo(null, nowMs, { answer: this.#pace.isWaking || this.#mtu.search.isWaiting });
       this.#directAtMs = nextEcho(nowMs, interval, this.#around.random);
     }
     if (relay !== null && nowMs >= this.#relayedAtMs) {
@@ -378,7 +360,7 @@ export class PeerPaths {
       this.#relayedAtMs = nextEcho(nowMs, interval, this.#around.random);
     }
     if (!this.#pace.isFast) return;
-    if (this.direct.state === "up") this.#probeMtu(this.#directMtu, null, nowMs);
+    if (this.direct.state === "up") this.#probeMtu(this.#mtu.search, null, nowMs);
     if (relay !== null && mtu !== null && this.#isRelayed) this.#probeMtu(mtu, relay, nowMs);
   }
   /** An echo did not come in time. */
@@ -426,7 +408,7 @@ export class PeerPaths {
       sentUs,
       relay: relay?.tag ?? 0n,
       bytes,
-      mtu: (relay === null ? this.#directMtu : this.#relayed.mtu)?.mtu ?? 0,
+      mtu: (relay === null ? this.#mtu.search : this.#relayed.mtu)?.mtu ?? 0,
       direct: direct.heard(nowMs),
       relayed: relayed.heard(nowMs),
       relayedBy: relayed.heardBy,
@@ -443,17 +425,9 @@ export class PeerPaths {
   }
 
   get #search(): MtuSearch | null {
-    return this.#isRelayed ? this.#relayed.mtu : this.#directMtu;
+    return this.#isRelayed ? this.#relayed.mtu : this.#mtu.search;
   }
-  #mtu(): number {
-    if (!this.#isRelayed) return this.directMtu;
-    const found = this.#relayed.mtu?.mtu ?? MTU_MIN;
-    return Math.max(MTU_MIN, Math.min(found, this.#peerMtu.relayed || Number.POSITIVE_INFINITY));
-  }
-  #ceiling(): number {
-    return directMtu(Math.min(this.#around.underlayMtu(this.#family), this.#peerUnderlayMtu), this.#family);
-  }
-  #relayCeiling(relay: PeerPaths): number {
-    return relayedMtu(Math.min(relay.directMtu, this.#ceiling()));
+  get #mtuNow(): number {
+    return this.#isRelayed ? this.#mtu.relayed(this.#relayed.mtu) : this.#mtu.direct;
   }
 }

@@ -116,8 +116,7 @@ export class Peer {
 
   /** Where messages go that take the way of data; undefined: nowhere yet. */
   get #to(): Endpoint | undefined {
-    const { surroundings } = this.#common;
-    return this.#endpoint ?? (surroundings.isRelayed?.(this.index) ? NOWHERE : undefined);
+    return this.#endpoint ?? (this.#common.surroundings.isRelayed?.(this.index) ? NOWHERE : undefined);
   }
 
   /** Sessions go on; what is changed holds from the next handshake or message on. The public key stays. */
@@ -422,21 +421,17 @@ export class Peer {
     if (this.#attempt) this.#sendInitiation(this.#attempt, now);
   }
 
-  session(now: number): SessionState {
-    return this.#state(now);
-  }
-
   counters(now: number): PeerCounters {
     return {
       peer: this.index,
       ...this.#traffic.traffic,
       lastHandshake: this.#lastHandshake,
-      session: this.#state(now),
+      session: this.session(now),
       endpoint: this.#endpoint,
     };
   }
 
-  #state(now: number): SessionState {
+  session(now: number): SessionState {
     if (this.#usable(now)) return "established";
     return this.#attempt || this.#sessions.count > 0 ? "handshake" : "none";
   }
