@@ -44,7 +44,9 @@ const TOOLS = {
 };
 
 /** Tests on real devices that run one at a time: they measure, or hold deadlines of their own. */
-const ALONE = /^test\/netns\/(idle|mesh-chaos|mesh-five|mesh-relay|restart)\.test\.ts$/;
+const ALONE = /^test\/netns\/(idle|mesh-chaos|mesh-five)\.test\.ts$/;
+/** Those that hold deadlines, and leave the machine idle enough for one more of their kind. */
+const PAIRED = /^test\/netns\/(mesh-relay|restart)\.test\.ts$/;
 /** Those that put the machine under load. */
 const HEAVY = /^test\/netns\/(offloads|soak|wireguard-hostile)\.test\.ts$/;
 /** Those that use devices outside of a lab: in a network namespace of their own. */
@@ -57,10 +59,11 @@ const BARE = /^test\/netns\/(tun.*|wireguard-device)\.test\.ts$/;
 const STAGES = [
   [{ dirs: ["house", "unit", "sim", "fuzz"], jobs: 3 }],
   [
-    { dirs: ["netns"], jobs: 4, fits: (file) => ![ALONE, HEAVY, BARE].some((those) => those.test(file)) },
+    { dirs: ["netns"], jobs: 4, fits: (file) => ![ALONE, PAIRED, HEAVY, BARE].some((those) => those.test(file)) },
     { dirs: ["netns"], jobs: 1, fits: (file) => BARE.test(file), bare: true },
   ],
   [{ dirs: ["netns"], jobs: 2, fits: (file) => HEAVY.test(file) }],
+  [{ dirs: ["netns"], jobs: 2, fits: (file) => PAIRED.test(file) }],
   [{ dirs: ["netns"], jobs: 1, fits: (file) => ALONE.test(file) }],
 ];
 

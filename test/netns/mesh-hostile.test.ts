@@ -165,8 +165,12 @@ t.test("hostile peers", { timeout: 360_000 }, async (t) => {
 
   await t.test("connections that say nothing", async (t) => {
     const loris = does("loris");
-    await until("strangers are at the door", async () => (await connections(h1)) > 4);
-    t.ok((await connections(h1)) < 40, `few are let in: ${await connections(h1)}`);
+    // Eight of one address, and our own; the kernel has taken on more of them until weft has looked at each.
+    const few = async (): Promise<boolean> => {
+      const now = await connections(h1);
+      return now > 4 && now <= 16;
+    };
+    await until("few of them are let in", few, 4000);
     const late = await Weft.up(lab, h5, { ...options, join: [h1.v4], token, more: ["--name", "late"] });
     t.match(await member(w1, "late"), { name: "late" }, "somebody else joins meanwhile");
     await late.ok(["leave"]);
