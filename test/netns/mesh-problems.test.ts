@@ -55,9 +55,9 @@ t.test("problems of a mesh", { timeout: 300_000 }, async (t) => {
     await w1.ok(["detach", "c1"]);
     const other = h1.start([...inside, process.execPath, "-e", listens]);
     await other.line(/bound/);
-    await w1.ok(["network", "create", "white", "--cidr", "10.78.0.0/16"]);
+    await w1.ok(["network", "create", "white", "--cidr", "10.78.0.0/16", "--vni", "5002"]);
     const c2 = await lab.container("c2");
-    await w1.ok(["attach", c2.name, "--network", "white", "--id", "c2"]);
+    await w1.ok(["attach", c2.name, "--network", "white", "--id", "c2", "--dns-name", "c2"]);
     t.match(await problems(w1), [
       /^PROBLEM +network white: no DNS at 10\.78\.0\.1 \(.*EADDRINUSE.*tried again every 10 s$/,
     ]);
@@ -65,6 +65,15 @@ t.test("problems of a mesh", { timeout: 300_000 }, async (t) => {
     await other.kill("SIGKILL");
     await until("names are answered", async () => (await problems(w1)).length === 0, 20_000);
     t.match(await w1.ok(["status", "dns"]), /answers at .*10\.78\.0\.1:53/);
+
+    // Somebody deletes the gateway's device, with its addresses.
+    const answer = async (): Promise<string> =>
+      (await c2.attempt("dig @10.78.0.1 +short +time=1 +tries=1 c2.weft.local")).stdout.trim();
+    t.match(await answer(), /^10\.78\./);
+    await h1.run([...inside, "ip", "link", "del", "gw-5002"]);
+    await until("names are answered again", async () => (await answer()).startsWith("10.78."), 20_000);
+    t.equal((await c2.ping("10.78.0.1", { count: 1 })).received, 1, "and pings");
+    t.same(await problems(w1), []);
   });
 
   await t.test("two networks with one VNI after a partition", async (t) => {

@@ -50,6 +50,8 @@ export interface Endpoint {
   /** Path of the namespace, and the device in it; absent: here, on any device. */
   readonly netns?: string;
   readonly ifname?: string;
+  /** Another number for another device of the same name: a socket is bound to the one that was there. */
+  readonly making?: number;
 }
 
 export interface DnsServerOptions {
@@ -92,8 +94,7 @@ export class DnsServer {
   }
 
   /**
-   * Listens at these endpoints and no others; those that stay are not touched. An endpoint whose device was made anew has to be
-   * left out once. Calls go one after the other.
+   * Listens at these endpoints and no others; those that stay are not touched. Calls go one after the other.
    * @returns ports, and why some cannot be listened at, by `NETWORK ADDRESS`
    */
   listen(endpoints: readonly Endpoint[]): Promise<Listened> {
@@ -142,7 +143,7 @@ export class DnsServer {
       await shut({ udp, tcp });
       throw error;
     }
-    // The socket goes with its device: the caller listens anew when there is one again.
+    // What goes wrong with its device: the caller listens anew when there is another one.
     udp.on("error", () => undefined);
     tcp.on("error", () => undefined);
     udp.on("message", (message, from) => {
@@ -286,8 +287,8 @@ function refusalOf(query: Query): { readonly result: Result; readonly rcode: num
   return undefined;
 }
 
-const keyOf = ({ network, address, port, netns, ifname }: Endpoint): string =>
-  [network, address, port, netns, ifname].join(" ");
+const keyOf = ({ network, address, port, netns, ifname, making }: Endpoint): string =>
+  [network, address, port, netns, ifname, making].join(" ");
 
 function openIn({ address, netns, ifname }: Endpoint, protocol: "udp" | "tcp", port: number): number {
   const spec = { protocol, address, port, ...(ifname === undefined ? {} : { device: ifname }) };

@@ -56,6 +56,8 @@ export interface GatewayEndpoint {
   readonly network: string;
   readonly address: string;
   readonly ifname: string;
+  /** Which device of this name it is: another number when it was made anew. */
+  readonly making: number;
   /** Path of the namespace. */
   readonly netns: string;
 }
@@ -92,6 +94,9 @@ export class Gateway {
   readonly #table: string;
   #wanted: Wanted = NOTHING;
   #standing: GatewayNetwork[] = [];
+  /** Gateways made so far, and which of them each port is. */
+  #made = 0;
+  readonly #makings = new Map<string, number>();
   /** Ids of the host's own ports. */
   readonly #hostPorts = new Set<string>();
   /** Exposures whose port is there. */
@@ -142,6 +147,7 @@ export class Gateway {
         network: network.name,
         address: bare(ip),
         ifname: gatewayIfname(network.vni),
+        making: this.#makings.get(gatewayPortId(network.vni)) ?? 0,
         netns,
       })),
     );
@@ -208,13 +214,17 @@ export class Gateway {
     const standing: GatewayNetwork[] = [];
     for (const [id, network] of gateways) {
       try {
-        if (!ports.ports().some((port) => port.id === id)) await ports.attach(this.#gatewayPort(id, network));
+        if (!ports.ports().some((port) => port.id === id)) {
+          await ports.attach(this.#gatewayPort(id, network));
+          this.#makings.set(id, ++this.#made);
+        }
         standing.push(network);
       } catch (error) {
         problems.push({ network: network.name, what: "gateway", why: messageOf(error) });
       }
     }
     this.#standing = standing;
+    for (const id of this.#makings.keys()) if (!gateways.has(id)) this.#makings.delete(id);
     const failed: unknown[] = [];
     this.#exposed = [];
     for (const [id, exposure] of hosts) {
