@@ -89,6 +89,7 @@ export class TunnelMesh {
     return Math.max(MTU_MIN, toRelay - RELAY_OVERHEAD);
   }
 
+  /** Data for the peer is handed to another one. */
   isRelayed(index: number): boolean {
     return this.#ways.get(index)?.via !== undefined;
   }

@@ -6,8 +6,11 @@
  * data flows again; then the exact value is sought from there. Pure: who has it sends the echoes and tells what was heard.
  */
 
-/** Between two full echoes when nothing is wrong. */
-const STEADY_MS = 1_000;
+/**
+ * Between two full echoes when nothing is wrong. With three that are missed in a row a path that has become narrower is known of within
+ * 1.3 s: a TCP that runs over it repeats after 0.2, 0.6, 1.4 and 3 s (RFC 6298 §5.5), and should find it by the third time.
+ */
+const STEADY_MS = 500;
 /** Between the first loss and the next try, and an unanswered echo's time; a round trip doubled where that is longer. */
 const RETRY_MS = 200;
 /** Full echoes in a row that must be lost, while small ones arrive; and where small ones are lost, too: so many are no accident. */

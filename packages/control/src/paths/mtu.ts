@@ -27,7 +27,7 @@ const ETHERNET = 14;
 /** Least that IPv6 needs (RFC 8200 §5): an underlay that has it carries every tunnel; a network of containers has no less. */
 const IPV6_MIN = 1280;
 /** Least that the data plane takes for a path. */
-const PATH_MIN = 576;
+export const PATH_MIN = 576;
 
 /** Inside a session whose messages go straight over the underlay. */
 export function directMtu(underlayMtu: number, family: 4 | 6): number {

@@ -1,9 +1,6 @@
 /** The MTU of the paths to one peer: what both sides have found, within what the underlays let through. */
-import { directMtu, floors, relayedMtu } from "./mtu.js";
+import { directMtu, floors, PATH_MIN, relayedMtu } from "./mtu.js";
 import { MtuSearch } from "./mtu-search.js";
-
-/** Least that is put in force, whatever a peer says. */
-const MTU_MIN = 576;
 
 /** All are octets of the longest packet inside the session. */
 export class PeerMtu {
@@ -29,7 +26,7 @@ export class PeerMtu {
   }
   /** @param search of the relay in use */
   relayed(search: MtuSearch | null): number {
-    return this.#least(search?.mtu ?? MTU_MIN, this.#peers.relayed);
+    return this.#least(search?.mtu ?? PATH_MIN, this.#peers.relayed);
   }
 
   /** The peer says what it has found. */
@@ -62,7 +59,8 @@ export class PeerMtu {
   #ceiling(): number {
     return directMtu(Math.min(this.#underlayMtu(this.#family), this.#peerUnderlay), this.#family);
   }
+  /** Whatever a peer says, no less than is taken for a path. */
   #least(found: number, peers: number): number {
-    return Math.max(MTU_MIN, Math.min(found, peers || Number.POSITIVE_INFINITY));
+    return Math.max(PATH_MIN, Math.min(found, peers || Number.POSITIVE_INFINITY));
   }
 }

@@ -135,7 +135,7 @@ export class Peer {
     wipe(this.#preshared);
   }
 
-  /** Starts a handshake. @returns false when one is under way, was a moment ago, or there is no address to write to */
+  /** Starts a handshake. @returns false when one is under way, was a moment ago, or there is neither an address nor a relay */
   start(now: number): boolean {
     if (this.#attempt || !this.#to) return false;
     if (now - this.#activity.handshakeSent < REKEY_TIMEOUT) return false;
