@@ -81,7 +81,7 @@ class Hosts {
     return this.world.until(this.get(i).claim("blue", ip, key));
   }
   remove(i: number, by: number): void {
-    this.world.get(by).put("removed", idOf(i), { at: this.world.now, upTo: 0 });
+    this.world.get(by).put("removed", idOf(i), { at: this.world.now, upTo: 0, by: idOf(by) });
   }
 }
 

@@ -94,7 +94,9 @@ t.test("those of the highest rank repeat that a node was removed", async (t) => 
   t.not(await world.until(5000, () => repeated().length === 9), undefined, "eight, and the first one");
   const ids = (some: readonly SimNode[]): string[] => some.map(({ id }) => id).sort();
   t.same(ids(repeated()), ids([...nodes.slice(0, 8), writer]));
-  t.equal(writer.mesh.records.get(founder.id, "removed", last.id)?.upTo, upTo, "believed no further");
+  const { upTo: to, by } = writer.mesh.records.get(founder.id, "removed", last.id) ?? {};
+  t.equal(to, upTo, "believed no further");
+  t.equal(by, writer.id, "and it is still known who has removed it");
   await world.run(10_000);
   t.equal(repeated().length, 9);
 });

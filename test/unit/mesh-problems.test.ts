@@ -124,7 +124,7 @@ t.test(
     await world.run(1000);
     world.partition([[0], [1, 2]]);
     const { ips } = await world.until(three.ipam.allocate("blue", "db"));
-    one.records.put("removed", idOf(1), { at: world.now, upTo: 0 });
+    one.records.put("removed", idOf(1), { at: world.now, upTo: 0, by: idOf(0) });
     await world.run(10_000);
     const same = await world.until(one.ipam.claim("blue", (ips[0] as string).replace(/\/.*/, ""), "cache"));
     t.same(same.ips, ips);

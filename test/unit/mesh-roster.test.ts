@@ -5,7 +5,7 @@
 import { sign } from "node:crypto";
 import fc from "fast-check";
 import t from "tap";
-import { membership } from "../../packages/control/src/mesh/members.js";
+import { membership, type Tombstone } from "../../packages/control/src/mesh/members.js";
 import type { RawRecord } from "../../packages/control/src/mesh/record.js";
 import { RecordStore } from "../../packages/control/src/mesh/store.js";
 import {
@@ -81,7 +81,7 @@ t.test("all agree in the end, whatever they heard first, also after a restart", 
         if (what === "member")
           records.push(signedRecord<"member">(who, `member:${whom}`, version, { name: "y", at: upTo }));
         else if (what === "removed")
-          records.push(signedRecord<"removed">(who, `removed:${whom}`, version, { at: 0, upTo }));
+          records.push(signedRecord<"removed">(who, `removed:${whom}`, version, { at: 0, upTo, by: who.id }));
         else if (what === "network")
           records.push(
             signedRecord<"network">(who, `network:n${about}`, version, {
@@ -125,12 +125,10 @@ t.test("nobody that was removed turns on those above it", async (t) => {
     ],
     ["1", new Map([["3", 1]])],
   ]);
-  const after = (
-    by: string,
-    whom: string,
-    version: number,
-    upTo = 0,
-  ): [string, Map<string, { version: number; upTo: number }>] => [by, new Map([[whom, { version, upTo }]])];
+  const after = (by: string, whom: string, version: number, upTo = 0, of = by): [string, Map<string, Tombstone>] => [
+    by,
+    new Map([[whom, { version, upTo, by: of }]]),
+  ];
   const removed = (...tombstones: ReturnType<typeof after>[]): string[] =>
     [...membership("0", { admissions, tombstones: new Map(tombstones) }).removed.keys()].sort();
   t.same(removed(after("0", "2", 3, 5), after("2", "0", 6)), ["2"]);
@@ -139,4 +137,7 @@ t.test("nobody that was removed turns on those above it", async (t) => {
   t.same(removed(after("2", "1", 3, 5), after("1", "2", 6)), ["2"]);
   // 3 was admitted by 1 after 2 had removed it; 2 ranks above 3.
   t.same(removed(after("0", "1", 3, 0), after("3", "2", 1)), ["1"]);
+  // Whoever repeats a tombstone says whose it is.
+  const tombstones = new Map([after("0", "3", 3, 5, "2"), after("1", "3", 4, 5, "0"), after("2", "3", 9)]);
+  t.same(membership("0", { admissions, tombstones }).removed.get("3"), "2");
 });

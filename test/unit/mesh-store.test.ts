@@ -46,7 +46,7 @@ function open(
 const admits = (by: Identity, whom: Identity, version: number): RawRecord =>
   signedRecord<"member">(by, `member:${whom.id}`, version, { name: "x", at: 0 });
 const removes = (by: Identity, whom: Identity, version: number, upTo: number): RawRecord =>
-  signedRecord<"removed">(by, `removed:${whom.id}`, version, { at: 0, upTo });
+  signedRecord<"removed">(by, `removed:${whom.id}`, version, { at: 0, upTo, by: by.id });
 const node = (who: Identity, version: number, name = "n"): RawRecord =>
   signedRecord<"node">(who, "node", version, nodeValue(name));
 const srv = { port: 1, target: "t".repeat(250), priority: 0, weight: 0 };
@@ -95,7 +95,7 @@ t.test("what does not fit is refused, and a disk that is full changes nothing", 
   t.throws(() => store.put("node", "x", nodeValue("me")), RangeError);
   t.throws(() => store.put("dns", "", { ips: [], srv: [] }), RangeError);
   t.throws(() => store.put("dns", "x".repeat(200), { ips: [], srv: [] }), /octets/);
-  t.throws(() => store.put("removed", b.id, { at: -1, upTo: 0 }), /schema/);
+  t.throws(() => store.put("removed", b.id, { at: -1, upTo: 0, by: a.id }), /schema/);
   t.throws(() => store.remove("member", b.id), RangeError, "an admission cannot be taken back");
   const { append } = journal;
   journal.append = () => {
@@ -298,7 +298,7 @@ t.test("of two that remove each other the one of higher rank is believed", async
   for (const record of [...all.slice(0, 3), ...all.slice(3).reverse()]) other.receive([record], true);
   for (const which of [one, other])
     t.same([which.isRemoved(c.id), which.isRemoved(d.id)], [false, true], "c is nearer to the founder than d");
-  for (const [node, upTo] of [[c.id, 9]] as const) one.put("removed", node, { at: 0, upTo });
+  for (const [node, upTo] of [[c.id, 9]] as const) one.put("removed", node, { at: 0, upTo, by: one.self });
   t.same([one.isRemoved(c.id), one.isRemoved(d.id)], [true, false], "unless somebody above both has said so");
 });
 
@@ -365,7 +365,7 @@ t.test("whatever fills a node's room, it can put members out", async (t) => {
   fill(RECORDS_MAX - RESERVED.records, { ips: [], srv: [] });
   t.throws(() => store.put("member", b.id, { name: "b", at: 0 }), /allowed are/);
   const puts = [
-    { kind: "removed" as const, id: b.id, value: { at: 0, upTo: 0 } },
+    { kind: "removed" as const, id: b.id, value: { at: 0, upTo: 0, by: a.id } },
     { kind: "token" as const, id: "t", value: { secret: null, at: 0 } },
   ];
   store.putAll(puts);

@@ -111,7 +111,7 @@ t.test("VTEPs of kernels", async (t) => {
   t.same(on(networks, 0).get("blue")?.value.vteps, ["[2001:db8::7]:8472"]);
   t.throws(() => on(networks, 0).removeVtep("blue", "192.0.2.7"), { code: "not_found" });
   await world.run(1000);
-  world.get(0).put("removed", idOf(1), { at: 1, upTo: 0 });
+  world.get(0).put("removed", idOf(1), { at: 1, upTo: 0, by: idOf(0) });
   t.same(on(networks, 0).get("blue")?.value.founder, idOf(0), "what a removed member had set holds");
 });
 
@@ -157,7 +157,7 @@ t.test("a member that has written the greatest clock does not have the last word
   world.get(2).put("network", "blue", { ...value, clock: 2 ** 48, vteps: ["192.0.2.66:4789"] });
   await world.run(1000);
   t.throws(() => on(networks, 0).delete("blue"), { code: "conflict", message: /weft rmpeer/ });
-  world.get(1).put("removed", idOf(2), { at: 0, upTo: 0 });
+  world.get(1).put("removed", idOf(2), { at: 0, upTo: 0, by: idOf(1) });
   await world.run(1000);
   on(networks, 0).removeVtep("blue", "192.0.2.66");
   await world.run(1000);

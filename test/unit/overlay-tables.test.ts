@@ -116,7 +116,7 @@ t.test("peers, networks, routes and bindings come and go with the records", asyn
   t.equal(dataplane.peers.size, 2, "but the peer stays");
 
   world.partition([[0, 1, 2]]);
-  world.get(0).put("removed", idOf(1), { at: 1, upTo: 0 });
+  world.get(0).put("removed", idOf(1), { at: 1, upTo: 0, by: idOf(0) });
   await world.run(1000);
   t.same([...dataplane.peers.keys()], [keyOf(2)], "a removed one goes");
 

@@ -224,8 +224,8 @@ export class Fabric {
     await this.#attachments.adopted();
     await outside.apply();
     // Heard before anybody listened here.
-    for (const { node, id } of records.list("removed"))
-      if (id === records.self) this.options.ended(endBy(node, records));
+    for (const { id, value } of records.list("removed"))
+      if (id === records.self) this.options.ended(endBy(value.by, records));
   }
 
   /** Made anew when somebody asks and records have changed since. */
@@ -309,7 +309,8 @@ export class Fabric {
 }
 
 function endBy(by: NodeId, records: Records): Ended {
-  if (by === records.self) return { why: "left" };
+  // What others say of us is no decision of ours.
+  if (records.get(records.self, "removed", records.self)) return { why: "left" };
   const error = new WeftError("conflict", `this host was removed from its network by ${nameOf(records, by)}`);
   return { why: "removed", error };
 }

@@ -17,6 +17,8 @@ export interface Tombstone {
   readonly version: number;
   /** Up to which the removed node is believed. */
   readonly upTo: number;
+  /** Who has removed it, as the writer says: itself, or whose tombstone it repeats. */
+  readonly by: NodeId;
 }
 
 /** What the store knows about admissions: writer to (node to version). */
@@ -29,7 +31,7 @@ export interface Statements {
 export interface Membership {
   /** Not removed. */
   readonly members: ReadonlySet<NodeId>;
-  /** To one of those who wrote a tombstone. */
+  /** To who has removed it, as the writer of highest rank says. */
   readonly removed: ReadonlyMap<NodeId, NodeId>;
   /** Up to which version a removed node is believed. */
   readonly believedTo: ReadonlyMap<NodeId, number>;
@@ -52,9 +54,9 @@ export function membership(founder: NodeId, said: Statements): Membership {
   // Those of higher rank have spoken when it is a writer's turn.
   for (const writer of ranked) {
     const inOrder = [...(said.tombstones.get(writer) ?? [])].sort(([, a], [, b]) => a.version - b.version);
-    for (const [node, { version, upTo }] of inOrder) {
+    for (const [node, { version, upTo, by }] of inOrder) {
       if (version > limit(writer) || !isLetIn(writer)) continue;
-      if (!removed.has(node)) removed.set(node, writer);
+      if (!removed.has(node)) removed.set(node, by);
       believedTo.set(node, Math.max(upTo, believedTo.get(node) ?? 0));
     }
   }

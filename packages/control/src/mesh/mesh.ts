@@ -182,7 +182,7 @@ export class Mesh {
    */
   expel(node: NodeId, also: Parameters<RecordStore["putAll"]>[0] = []): void {
     const upTo = this.#store.tables.nodes.get(node)?.version ?? 0;
-    const value = { at: this.#options.surroundings.wallMs(), upTo };
+    const value = { at: this.#options.surroundings.wallMs(), upTo, by: this.#store.self };
     this.#store.putAll([{ kind: "removed", id: node, value }, ...also]);
   }
 
@@ -229,7 +229,7 @@ export class Mesh {
   #repeatTombstones(): void {
     const at = this.#options.surroundings.wallMs();
     const puts = [...this.#store.roster.removedByOthers()].map(
-      ([node, upTo]) => ({ kind: "removed", id: node, value: { at, upTo } }) as const,
+      ({ node, ...value }) => ({ kind: "removed", id: node, value: { at, ...value } }) as const,
     );
     try {
       this.#store.putAll(puts);

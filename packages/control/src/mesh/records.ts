@@ -73,6 +73,8 @@ export const RemovedRecord = Type.Object({
   at: Time,
   /** The greatest version that the writer had seen of the removed node: whom it admits in later ones is no member. */
   upTo: Clock,
+  /** Who has removed it: the writer, or the one whose tombstone the writer repeats. For people to read; nothing is decided by it. */
+  by: NodeId,
 });
 
 export const TokenRecord = Type.Object({

@@ -39,7 +39,10 @@ export class Roster {
       );
     this.#membership = membership(this.#founder, {
       admissions: read("member", ({ version }) => version),
-      tombstones: read("removed", ({ version, value }) => ({ version, upTo: (value as Values["removed"]).upTo })),
+      tombstones: read("removed", ({ version, value }) => {
+        const { upTo, by } = value as Values["removed"];
+        return { version, upTo, by };
+      }),
     });
     return [...this.#membership.believedTo].flatMap(([node, to]) =>
       node === this.#self ? [] : this.#tables.forgetAfter(node, to),
@@ -52,15 +55,16 @@ export class Roster {
     return to !== undefined && version > to && !outlastsRemoval(kind) && node !== this.#self;
   }
 
-  /** Nodes below us that others have removed and we have not, and up to where they are believed; none unless we are to repeat that. */
-  *removedByOthers(): Generator<readonly [NodeId, number]> {
-    const { ranked, members, believedTo } = this.#membership;
+  /** What we are to repeat: tombstones that others have written for nodes below us, and we have not. */
+  *removedByOthers(): Generator<{ readonly node: NodeId; readonly upTo: number; readonly by: NodeId }> {
+    const { ranked, members, believedTo, removed } = this.#membership;
     const seniors = ranked.filter((node) => members.has(node)).slice(0, SENIORS);
     if (!seniors.includes(this.#self)) return;
     const own = this.#tables.ofKind("removed").get(this.#self);
     for (const node of ranked.slice(ranked.indexOf(this.#self) + 1)) {
       const upTo = believedTo.get(node);
-      if (upTo !== undefined && !own?.has(node)) yield [node, upTo];
+      const by = removed.get(node);
+      if (upTo !== undefined && by !== undefined && !own?.has(node)) yield { node, upTo, by };
     }
   }
 }

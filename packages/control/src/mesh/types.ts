@@ -35,7 +35,7 @@ export type MeshEvent =
   | { readonly type: "records"; readonly kinds: ReadonlySet<Kind>; readonly entries: readonly Entry[] }
   /** A node came into reach or is no longer in it. Its records stay; what leads to it should not. */
   | { readonly type: "alive"; readonly node: NodeId; readonly isAlive: boolean }
-  /** We have been removed. */
+  /** We have been removed; by whom, as the one says that we have heard it from. */
   | { readonly type: "expelled"; readonly by: NodeId };
 
 /** The records of all members that are not removed, and ourselves. */
