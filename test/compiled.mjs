@@ -52,7 +52,7 @@ async function compiled(built) {
 }
 
 async function compile(file) {
-  const { default: ts } = await import("typescript");
-  const compilerOptions = { target: "es2022", module: "esnext", verbatimModuleSyntax: true, inlineSourceMap: true };
-  return ts.transpileModule(await readFile(file, "utf8"), { compilerOptions, fileName: file }).outputText;
+  const { transform } = await import("esbuild");
+  const options = { loader: "ts", format: "esm", target: "es2022", sourcemap: "inline", sourcefile: file };
+  return (await transform(await readFile(file, "utf8"), options)).code;
 }
