@@ -17,6 +17,7 @@ import {
   type Plane,
 } from "../abi/index.js";
 import { address, elementAddress, type SwitchMemory } from "./instance.js";
+import { macText } from "./mac-text.js";
 
 /** A block of named u64 counters as numbers, exact below 2^53. */
 export type Block = Readonly<Record<string, number>>;
@@ -103,11 +104,6 @@ const READ_TRIES = 1000;
 const ownerOf = (word: number): Owner => ({ kind: word >>> 24, index: word & 0xff_ffff });
 /** A word of octets in network order, read as little-endian. */
 const swapped = (w: number): number => ((w << 24) | ((w & 0xff00) << 8) | ((w >>> 8) & 0xff00) | (w >>> 24)) >>> 0;
-/** `02:00:00:00:00:07` from the MAC's number in two words. */
-export function macText(high: number, low: number): string {
-  const hex = (high & 0xffff).toString(16).padStart(4, "0") + (low >>> 0).toString(16).padStart(8, "0");
-  return (hex.match(/../g) as string[]).join(":");
-}
 
 export class CounterReader {
   readonly #memory: SwitchMemory;

@@ -11,7 +11,6 @@ export {
   CounterReader,
   type EntryEvent,
   type FdbRow,
-  macText,
   type NeighbourRow,
   type Owner,
   type PeerEvent,

@@ -1,7 +1,7 @@
 /** Reads the workers' conversations and adds them up. Never writes; a cell that changes hands meanwhile is left out. */
 import { LIMIT, layout, offsetOf } from "../abi/index.js";
-import { macText } from "./counters.js";
 import { elementAddress, type SwitchMemory } from "./instance.js";
+import { macText } from "./mac-text.js";
 
 /** One conversation of a local port. Octets of Ethernet frames. */
 export interface TalkRow {

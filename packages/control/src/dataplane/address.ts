@@ -3,7 +3,8 @@
  * for what it does not take.
  */
 import { isIPv4, isIPv6 } from "node:net";
-import { type Key, macText } from "@weft/dataplane-wasm";
+import type { Key } from "@weft/dataplane-wasm";
+import { macText } from "@weft/dataplane-wasm/mac-text";
 import ipaddr from "ipaddr.js";
 
 interface Parsed {
