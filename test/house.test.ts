@@ -8,7 +8,7 @@ import { drops } from "../packages/dataplane-wasm/abi/spec.js";
 import { codeOf, wasm } from "./models/rig.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const SKIPPED = new Set(["node_modules", "dist", "build", "wasm", ".git", ".tap", "results"]);
+const SKIPPED = new Set(["node_modules", "dist", "build", "bundle", "wasm", ".git", ".tap", "results"]);
 const files = readdirSync(ROOT, { withFileTypes: true }).flatMap((entry) => walk(entry.name, entry.isDirectory()));
 function walk(path: string, isDirectory: boolean): string[] {
   if (SKIPPED.has(path.slice(path.lastIndexOf("/") + 1))) return [];

@@ -222,11 +222,12 @@ function tables(lines) {
   return lines.flatMap((line) => /^\s*# (\|.*)/.exec(line)?.[1] ?? []);
 }
 
-/** TypeScript is checked and compiled each time (a second when nothing changed); the rest only when it is missing. */
+/** TypeScript is checked, compiled and put together each time (a second when nothing changed); the rest only when it is missing. */
 function build() {
   const tsc = [process.execPath, join(root, "node_modules/typescript/bin/tsc"), "-b", ".", "test"];
   const built = existsSync(join(root, "packages/dataplane-wasm/wasm/release.wasm"));
-  for (const [command, ...args] of built ? [tsc] : [["npm", "run", "build"], tsc]) {
+  const bundle = [process.execPath, join(root, "packages/control/scripts/bundle.mjs")];
+  for (const [command, ...args] of built ? [tsc, bundle] : [["npm", "run", "build"], tsc]) {
     if (spawnSync(command, args, { cwd: root, stdio: "inherit" }).status === 0) continue;
     console.log("The build failed, so no test ran.");
     return false;

@@ -43,17 +43,16 @@ export interface Station {
   readonly v6: string;
 }
 
-export async function station(lab: Lab, weft: Weft, label: string, more: readonly string[] = []): Promise<Station> {
+/** With options that `weft attach` knows it is the command that attaches; else, as Weft.attach, the API. */
+export async function station(lab: Lab, weft: Weft, label: string, more?: readonly string[]): Promise<Station> {
   const container = await lab.container(label);
+  if (more === undefined) return await stationAt(container, weft);
   const words = ["attach", container.name, "--name", label, "--id", label, ...more, "--json"];
   return stationOf(container, weft, JSON.parse(await weft.ok(words)) as Given);
 }
 
-/**
- * The same of a container that is there, through the API: where the time that it takes is measured, loading the command ten times would be
- * most of it.
- */
-export async function quickStation(container: Namespace, weft: Weft, body: object = {}): Promise<Station> {
+/** The same of a container that is there, through the API. */
+export async function stationAt(container: Namespace, weft: Weft, body: object = {}): Promise<Station> {
   const { label } = container;
   const wanted = { netns: container.path, id: label, name: label, ...body };
   return stationOf(container, weft, (await weft.post("/v1/ports", wanted)) as Given);

@@ -10,9 +10,9 @@ import {
   type ContainerRow,
   containers,
   meshOf,
-  quickStation,
   type Station,
   station,
+  stationAt,
   unreachable,
 } from "../lab/mesh.js";
 import { ownMs } from "../lab/own-time.js";
@@ -30,7 +30,7 @@ t.test("five hosts, one network", { timeout: 360_000 }, async (t) => {
   const stations: Station[] = await Promise.all(
     wefts.flatMap((weft, i) => {
       const [c, web] = places[i] as (typeof places)[0];
-      return [quickStation(c, weft), quickStation(web, weft, { dnsNames: ["web"] })];
+      return [stationAt(c, weft), stationAt(web, weft, { dnsNames: ["web"] })];
     }),
   );
   await allReach(stations, 10_000 - (ownMs() - startedMs));

@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { WeftError } from "../errors.js";
+import { PACKAGE_ROOT } from "../package-root.js";
 
 /** What `npm run bench` runs: compares with the kernel and with other tools, and needs the repository. */
 export async function bench(args: readonly string[]): Promise<number> {
-  const folder = fileURLToPath(new URL("../../../../bench/", import.meta.url));
+  const folder = fileURLToPath(new URL("../../bench/", PACKAGE_ROOT));
   const script = `${folder}build/run.js`;
   if (!existsSync(script)) {
     if (existsSync(`${folder}tsconfig.json`))

@@ -11,6 +11,7 @@ import { accessSync, constants, existsSync, readdirSync, readFileSync } from "no
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { PACKAGE_ROOT } from "../package-root.js";
 import { measure } from "./measure.js";
 import { opening, playground, table } from "./report.js";
 import { placeShell } from "./shell.js";
@@ -22,7 +23,7 @@ export interface DemoOptions {
 }
 
 const INSIDE = "WEFT_DEMO_INSIDE";
-const WEFT = fileURLToPath(new URL("../../bin/weft.js", import.meta.url));
+const WEFT = fileURLToPath(new URL("bin/weft.js", PACKAGE_ROOT));
 
 /** Commands the demo calls, and the Debian package that brings each. */
 const TOOLS = [

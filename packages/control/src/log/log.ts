@@ -39,16 +39,9 @@ async function standardOutput(format: LogFormat, onLost: (lines: number) => void
   const output = new LogOutput(nonBlocking(1), onLost);
   process.on("exit", () => output.flushSync());
   if (format !== "pretty") return output;
-  const { prettyFactory } = await import("pino-pretty");
-  const pretty = prettyFactory({
-    colorize: process.stdout.isTTY === true,
-    ignore: "name,pid,hostname",
-    translateTime: "SYS:HH:MM:ss.l",
-    singleLine: true,
-    errorLikeObjectKeys: [],
-  });
+  const { prettyLine } = await import("./pretty.js");
   return {
-    write: (line) => output.write(pretty(line)),
+    write: (line) => output.write(prettyLine(line)),
   };
 }
 
