@@ -6,7 +6,7 @@ import { build } from "esbuild";
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const shared = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "warning" };
 
-// For whoever embeds the package: all of typebox in the one file that imports it. Once more changes nothing.
+// For whoever loads parts of dist/, as the tests do: all of typebox in the one file that imports it. Once more changes nothing.
 await build({
   ...shared,
   entryPoints: [at("dist/typebox.js")],
